@@ -22,6 +22,8 @@ open() {
         window=$(xdotool search --onlyvisible --name 'Driftless$' 2>/dev/null | head -n 1 || true)
     done
     xdotool windowactivate --sync "$window"
+    # Out of the way: a pointer at rest shows a tooltip.
+    xdotool mousemove 1279 899
     sleep 2
 }
 press() {

@@ -162,6 +162,18 @@ fn training_ends_with_how_to_play() {
             home,
         )
     };
+    let short = home.join("short");
+    let paths = ["--data", path_str(&data), "--out", path_str(&short)];
+    let limits = [
+        "--preset",
+        "tiny",
+        "--device",
+        "cpu",
+        "--max-minutes",
+        "0.000001",
+    ];
+    let last = last_words(&[&["train", "all"][..], &paths, &limits].concat(), home);
+    assert!(last.contains("driftless train all --resume"), "{last}");
     let last = train("tokenizer", &[]);
     assert!(last.contains("driftless train dynamics --resume"), "{last}");
     let last = train("dynamics", &["--resume"]);

@@ -9,11 +9,25 @@ use super::text::readable;
 use super::theme;
 use super::widgets::{chords, floating};
 
-/// Draws the welcome card: the goal of the world, its keys, and how to begin; returns whether it was
-/// dismissed.
-pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &KeyMap) -> bool {
+/// How a person begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WelcomeChoice {
+    /// By playing.
+    Play,
+    /// By saying what happens, in a world that makes clips.
+    Film,
+}
+
+/// Draws the welcome card: the goal of the world, its keys, and how to begin; returns what was chosen.
+pub(super) fn welcome(
+    ui: &Ui,
+    space: Rect,
+    world: &str,
+    learned: bool,
+    keys: &KeyMap,
+) -> Option<WelcomeChoice> {
     let what = goals::goal(world).unwrap_or_else(|| goals::description(learned));
-    let mut dismissed = false;
+    let mut choice = None;
     floating(ui, "welcome", space.center(), Align2::CENTER_CENTER, |ui| {
         let palette = theme::palette(ui);
         theme::card(palette).show(ui, |ui| {
@@ -37,10 +51,19 @@ pub(super) fn welcome(ui: &Ui, space: Rect, world: &str, learned: bool, keys: &K
             let play = RichText::new("Play").color(palette.on_accent).strong();
             let size = vec2(ui.available_width(), 30.0);
             let play = egui::Button::new(play).fill(palette.accent);
-            dismissed = ui.add_sized(size, play).clicked();
+            if ui.add_sized(size, play).clicked() {
+                choice = Some(WelcomeChoice::Play);
+            }
+            if keys.shortcuts().contains(&Shortcut::Film) {
+                let film = egui::Button::new("Begin with your words…");
+                let film = ui.add_sized(size, film);
+                if film.on_hover_text(Shortcut::Film.hint()).clicked() {
+                    choice = Some(WelcomeChoice::Film);
+                }
+            }
         });
     });
-    dismissed
+    choice
 }
 
 /// `R Restart scene · F9 Lab · F1 Help`, with the keys that the world leaves free.

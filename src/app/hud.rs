@@ -74,8 +74,8 @@ fn rows(
     }
     if let Some(outcome) = stats.outcome {
         rows.extend([
-            ("Reward", format!("{:+.2}", outcome.reward)),
-            ("Score", format!("{:.1}", stats.score)),
+            ("Reward", format!("{:+.2}", rounded(outcome.reward, 100.0))),
+            ("Score", format!("{:.1}", rounded(stats.score, 10.0))),
             (
                 "Episode-end probability",
                 format!("{:.0} %", 100.0 * outcome.end),
@@ -125,6 +125,11 @@ fn draw(ui: &mut Ui, rows: Vec<(&'static str, String)>) {
     }
 }
 
+/// A number in whole parts of one `parts`-th: what rounds to zero has no sign.
+fn rounded(value: f32, parts: f32) -> f32 {
+    (value * parts).round() / parts + 0.0
+}
+
 fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f32() * 1000.0)
 }
@@ -145,7 +150,7 @@ fn truncated(name: &str) -> String {
 mod tests {
     use eframe::egui::{Rect, pos2, vec2};
 
-    use super::{WIDTH, beside, truncated};
+    use super::{WIDTH, beside, rounded, truncated};
 
     #[test]
     fn overlay_lies_beside_the_picture_where_there_is_room() {
@@ -154,6 +159,13 @@ mod tests {
         assert_eq!((wide.min.x, wide.max.x), (WIDTH, 1000.0));
         // A smaller picture would be worse than an overlay on it.
         assert_eq!(beside(space(700.0), [64, 64], 1.0), space(700.0));
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(format!("{:.1}", rounded(-0.04, 10.0)), "0.0");
+        assert_eq!(format!("{:+.2}", rounded(-0.004, 100.0)), "+0.00");
+        assert_eq!(format!("{:+.2}", rounded(-0.006, 100.0)), "-0.01");
     }
 
     #[test]

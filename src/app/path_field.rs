@@ -58,7 +58,7 @@ impl PathField {
             .hint_text(self.hint)
             .desired_width(width);
         ui.add(edit);
-        let browse = Button::new("Browse…").min_size(vec2(BROWSE - 8.0, 24.0));
+        let browse = Button::new("Browse…").min_size(vec2(BROWSE - 8.0, 28.0));
         if ui.add_enabled(self.dialog.is_none(), browse).clicked() {
             self.dialog = Some(browse_for(self.kind, notify.clone())?);
         }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use eframe::egui;
 use eframe::egui::{Align, Color32, ColorImage, Layout, Rect, RichText, Ui, Vec2b};
-use egui_plot::{AxisHints, Corner, Legend, Line, Plot, PlotPoints};
+use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
 
 use driftless_data::fs::write_atomic;
 use driftless_engine::StageTimes;
 
 use super::theme;
+use super::widgets::plot_axes;
 use crate::Result;
 use crate::workspace::paths::unused_file;
 
@@ -158,8 +159,8 @@ impl Plots {
         self.samples.push_back(sample);
     }
 
-    /// Draws the panel.
-    pub fn ui(&mut self, ui: &mut Ui) -> Option<PlotExport> {
+    /// Draws what can be chosen: the plots, and how to save one.
+    fn tabs(&mut self, ui: &mut Ui) -> Option<PlotExport> {
         let mut export = None;
         ui.horizontal(|ui| {
             for plot in PlotKind::ALL {
@@ -179,6 +180,12 @@ impl Plots {
                 }
             });
         });
+        export
+    }
+
+    /// Draws the panel.
+    pub fn ui(&mut self, ui: &mut Ui) -> Option<PlotExport> {
+        let export = self.tabs(ui);
         // Blue, orange and the text's colour: told apart without red and green.
         let palette = theme::palette(ui);
         let colours = [palette.cold, palette.warm, palette.text];
@@ -198,8 +205,9 @@ impl Plots {
             });
             return export;
         }
+        let [frames, values] = plot_axes(ui);
         // High enough for its name below the numbers.
-        let frames = AxisHints::new_x().label("Frame").min_thickness(36.0);
+        let frames = frames.label("Frame").min_thickness(36.0);
         let plot = Plot::new(self.chosen.label())
             .auto_bounds(Vec2b::TRUE)
             .show_background(false)
@@ -207,7 +215,7 @@ impl Plots {
             // The newest data is on the right.
             .legend(Legend::default().position(Corner::LeftTop))
             .custom_x_axes(vec![frames])
-            .y_axis_label(self.chosen.unit())
+            .custom_y_axes(vec![values.label(self.chosen.unit())])
             .show(ui, |plot| {
                 for (((name, _), curve), colour) in columns.iter().zip(curves).zip(colours) {
                     let points = PlotPoints::from(curve);

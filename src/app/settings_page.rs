@@ -12,7 +12,7 @@ use super::present::Scaling;
 use super::text::readable;
 use super::theme;
 use super::theme::Appearance;
-use super::widgets::{choices, keycap, modal, page, reset_button, section, title};
+use super::widgets::{checkbox, choices, keycap, modal, page, reset_button, section, title};
 
 const WIDTH: f32 = 460.0;
 /// Width of the label column, in points.
@@ -172,7 +172,7 @@ impl SettingsPage {
 
     fn gamepad(&mut self, ui: &mut Ui, settings: &mut SettingsContext<'_>) {
         section(ui, "Gamepad");
-        ui.checkbox(&mut settings.config.gamepad.on, "Use gamepads");
+        checkbox(ui, &mut settings.config.gamepad.on, "Use gamepads");
         if !settings.config.gamepad.on {
             return;
         }
@@ -252,12 +252,12 @@ fn appearance(ui: &mut Ui, config: &mut UserConfig) {
         });
         name(ui, "Motion");
         line(ui, |ui| {
-            ui.checkbox(&mut config.reduced_motion, "Reduce")
+            checkbox(ui, &mut config.reduced_motion, "Reduce")
                 .on_hover_text("Previews stand still; nothing slides or fades.");
         });
         name(ui, "Performance overlay");
         line(ui, |ui| {
-            ui.checkbox(&mut config.hud, "Show");
+            checkbox(ui, &mut config.hud, "Show");
         });
     });
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use eframe::egui;
 use eframe::egui::{
-    Align2, Area, Color32, Context, FontId, Id, Key, Order, Pos2, Response, RichText, ScrollArea,
-    Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
+    Align2, Area, Color32, Context, FontId, Id, Key, Order, Pos2, Rangef, Response, RichText,
+    ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
 };
+use egui_plot::AxisHints;
 
 use super::keys::{BoundAction, HeldKeys};
 use super::theme;
@@ -54,6 +55,38 @@ pub(super) fn choices<T: PartialEq + Copy, S: Into<String>>(
         });
     }
     None
+}
+
+/// Outlines the boxes and circles to tick in `content`: their ground is hardly told from a panel's.
+pub(super) fn outlined<T>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> T) -> T {
+    ui.scope(|ui| {
+        let outline = Stroke::new(1.0, theme::palette(ui).muted);
+        let widgets = &mut ui.visuals_mut().widgets;
+        widgets.inactive.bg_stroke = outline;
+        widgets.hovered.bg_stroke = outline;
+        content(ui)
+    })
+    .inner
+}
+
+/// A box to tick.
+pub(super) fn checkbox(ui: &mut Ui, ticked: &mut bool, text: impl Into<RichText>) -> Response {
+    outlined(ui, |ui| ui.checkbox(ticked, text.into()))
+}
+
+/// The axes x and y of a plot. Their numbers are dropped where they stand too close together; egui_plot's own fade
+/// until they cannot be read.
+pub(super) fn plot_axes<'a>(ui: &Ui) -> [AxisHints<'a>; 2] {
+    let colour = theme::palette(ui).muted;
+    let axis = |hints: AxisHints<'a>, apart| {
+        hints
+            .label_spacing(Rangef::new(apart, apart + 0.1))
+            .tick_label_color(colour)
+    };
+    [
+        axis(AxisHints::new_x(), 50.0),
+        axis(AxisHints::new_y(), 20.0),
+    ]
 }
 
 /// A progress bar with a text on it, which stays legible on both parts of the bar.

@@ -17,6 +17,7 @@ use driftless_eval::{
 
 use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
+use super::eval_clips::{self, ClipArgs};
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
@@ -45,10 +46,10 @@ pub struct Args {
     /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
     /// [default: 64].
     #[arg(long, value_name = "N")]
-    sequences: Option<usize>,
+    pub sequences: Option<usize>,
     /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
-    steps: Vec<usize>,
+    pub steps: Vec<usize>,
     /// Length of each free run in frames; 0 skips free running.
     #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_frames)]
     free_frames: usize,
@@ -62,13 +63,13 @@ pub struct Args {
     sampler: ParamOptions<EvalParams>,
     /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     #[command(flatten)]
-    device: DeviceOptions,
+    pub device: DeviceOptions,
     /// Episodes, not the held-out ones, to train a probe on that reads position and direction from a
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
-    probe: Option<PathBuf>,
+    pub probe: Option<PathBuf>,
     /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
     /// (docs/data.md says where they come from). They do not come with the program.
     #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
@@ -95,6 +96,8 @@ pub struct Args {
     classifier_steps: usize,
     #[command(flatten)]
     memory: MemoryArgs,
+    #[command(flatten)]
+    pub clips: ClipArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
     /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
@@ -126,27 +129,16 @@ pub fn run(args: &Args) -> Result<()> {
         })?;
         return transport(args, &folder, data);
     }
+    if let (true, Some(data)) = (args.clips.clips, &args.data) {
+        return clips(args, &folder, data);
+    }
     // Read first: the rest takes long.
     let lpips = match args.lpips.as_slice() {
         [] => None,
         files => Some(Lpips::read(files)?),
     };
-    let defaults = EvalOptions::default();
-    let mut options = EvalOptions {
-        horizon: args.horizon,
-        clip_frames: args.clip,
-        sequences: args.sequences.unwrap_or(defaults.sequences),
-        steps: args.steps.clone(),
-        free_frames: args.free_frames,
-        free_runs: args.free_runs,
-        free_bin: args.free_bin,
-        ..defaults
-    };
     let mut engine = driftless_engine::open(&folder, args.device, &GpuSource::Own)?;
-    options.params = SamplerParams {
-        seed: args.seed,
-        ..args.sampler.over(SamplerParams::of_world(engine.world()))
-    };
+    let options = args.options(&SamplerParams::of_world(engine.world()));
     let Some(data) = &args.data else {
         let params = SamplerParams {
             steps: options.main_steps(),
@@ -162,6 +154,39 @@ pub fn run(args: &Args) -> Result<()> {
     if args.alarm {
         return alarm(args, data, &mut engine, &dataset, &options);
     }
+    rollouts(args, data, &mut engine, &dataset, &options, lpips.as_ref())
+}
+
+impl Args {
+    /// What is asked for, of a world that is played with `params` where nothing else is said.
+    fn options(&self, params: &SamplerParams) -> EvalOptions {
+        let defaults = EvalOptions::default();
+        EvalOptions {
+            horizon: self.horizon,
+            clip_frames: self.clip,
+            sequences: self.sequences.unwrap_or(defaults.sequences),
+            steps: self.steps.clone(),
+            free_frames: self.free_frames,
+            free_runs: self.free_runs,
+            free_bin: self.free_bin,
+            params: SamplerParams {
+                seed: self.seed,
+                ..self.sampler.over(*params)
+            },
+            ..defaults
+        }
+    }
+}
+
+/// Compares rollouts with the episodes, and prints the report.
+fn rollouts(
+    args: &Args,
+    data: &Path,
+    engine: &mut Sampler,
+    dataset: &Dataset,
+    options: &EvalOptions,
+    lpips: Option<&Lpips>,
+) -> Result<()> {
     let probe = args.probe.as_deref().map(|folder| {
         let dataset = Dataset::read(folder)?;
         PoseProbe::train(&dataset.episodes, pose::PROBE_STEPS, args.seed)
@@ -175,12 +200,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let progress = &mut EvalProgress::new(&mut show);
     let report = report::run(
-        &mut engine,
-        &dataset,
-        &options,
+        engine,
+        dataset,
+        options,
         Probes {
             pose: probe.as_ref(),
-            lpips: lpips.as_ref(),
+            lpips,
         },
         args.pictures.as_deref(),
         progress,
@@ -191,6 +216,15 @@ pub fn run(args: &Args) -> Result<()> {
         return super::print_json(&report);
     }
     print_tables(args, &report_tables::tables(&report))
+}
+
+/// Measures a clip network.
+fn clips(args: &Args, folder: &Path, data: &Path) -> Result<()> {
+    let reports = eval_clips::measure(args, folder, data)?;
+    if args.json {
+        return super::print_json(&reports);
+    }
+    print_tables(args, &driftless_eval::clips::comparison_tables(&reports))
 }
 
 /// Measures a transport network.

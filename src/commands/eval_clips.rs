@@ -85,7 +85,11 @@ pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceRepo
                 ..own
             };
             let mut made = 0;
-            let given = if is_given_first { ", first frame given" } else { "" };
+            let given = if is_given_first {
+                ", first frame given"
+            } else {
+                ""
+            };
             sources.push(ClipSource {
                 name: format!("{steps} steps{given}"),
                 make: Box::new(move |caption, text| {
@@ -104,7 +108,9 @@ pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceRepo
                         ..params
                     };
                     let clip = maker.make(&request, &params, &mut |_| true);
-                    Ok(clip.map_err(|e| driftless_eval::Error::Argument(e.to_string()))?.images)
+                    Ok(clip
+                        .map_err(|e| driftless_eval::Error::Argument(e.to_string()))?
+                        .images)
                 }),
                 is_given_first,
             });
@@ -132,13 +138,15 @@ fn start_of(
     caption: &ClipCaption,
     context: usize,
 ) -> driftless_eval::Result<(driftless_data::Clip, Vec<u32>)> {
-    let is_it = |path: &&std::path::PathBuf| {
-        path.file_name().is_some_and(|name| *name == *caption.file)
-    };
+    let is_it =
+        |path: &&std::path::PathBuf| path.file_name().is_some_and(|name| *name == *caption.file);
     let files = data.files.iter().zip(&data.episodes);
     let episode = files.filter(|(path, _)| is_it(path)).map(|(_, e)| e).next();
     let Some(episode) = episode else {
-        return Err(driftless_eval::Error::Episodes(format!("no {}", caption.file)));
+        return Err(driftless_eval::Error::Episodes(format!(
+            "no {}",
+            caption.file
+        )));
     };
     let first = caption.start.max(1);
     let clip = episode.clip(first.saturating_sub(context)..first);

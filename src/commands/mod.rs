@@ -5,6 +5,7 @@ pub mod caption;
 pub mod completions;
 pub mod devices;
 pub mod eval;
+mod eval_clips;
 mod eval_memory;
 pub mod film;
 pub mod import;

@@ -103,6 +103,7 @@ pub fn run(args: Args) -> Result<()> {
         _ => refuse(&[("--world", args.world.is_some())], "clip networks")?,
     }
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
+    let name = args.stage.to_possible_value();
     let options = TrainOptions {
         from,
         stages: args.stage.stages(),
@@ -120,7 +121,12 @@ pub fn run(args: Args) -> Result<()> {
     };
     let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
         .map_err(|error| super::about(&options.data, error))?;
-    say_what_next(&options, outcome);
+    let stage = match &name {
+        Some(name) if outcome != TrainOutcome::Finished => name.get_name(),
+        // The tokenizer is there.
+        _ => "dynamics",
+    };
+    say_what_next(&options, outcome, stage);
     Ok(())
 }
 
@@ -198,8 +204,8 @@ fn transport(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Says where the world is and how to play it, or what is missing for that.
-fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
+/// Says where the world is and how to play it, or that `stage` is missing for that.
+fn say_what_next(options: &TrainOptions, outcome: TrainOutcome, stage: &str) {
     if outcome == TrainOutcome::Stopped && !is_quiet() {
         eprintln!("stopped and saved; continue with --resume");
     }
@@ -214,7 +220,7 @@ fn say_what_next(options: &TrainOptions, outcome: TrainOutcome) {
     } else {
         let [data, out] = [&options.data, &options.out].map(|path| super::shell_word(path));
         let next =
-            format!("go on with: driftless train dynamics --resume --data {data} --out {out}");
+            format!("go on with: driftless train {stage} --resume --data {data} --out {out}");
         super::wrote(&options.out, &next);
     }
 }

@@ -10,6 +10,8 @@
 //! ```
 //!
 //! With `TMPDIR` on a file system in memory, most targets read 500 inputs a second and more.
+//! `DRIFTLESS_FUZZ_SECONDS` ends a target after that time, however many inputs are left;
+//! `DRIFTLESS_FUZZ_FROM=NUMBER` goes on with that input.
 //!
 //! A failure names the target and the input's number; `DRIFTLESS_FUZZ_ONLY=NUMBER` runs that one alone and
 //! leaves its files in the folder that it prints.

@@ -16,6 +16,8 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1 << 30;
 /// How often a slow input is read again: the machine may have done something else.
 const RETRIES: usize = 2;
+/// How often is looked whether an input hangs.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Whether a reader accepts an input: its answer, or its error.
 pub type Verdict = Result<(), String>;
@@ -44,13 +46,21 @@ pub fn fuzz(
     let only = variable("DRIFTLESS_FUZZ_ONLY");
     let numbers = match only {
         Some(number) => number..number + 1,
-        None => 0..variable("DRIFTLESS_FUZZ").unwrap_or(inputs),
+        None => {
+            let first = variable("DRIFTLESS_FUZZ_FROM").unwrap_or(0);
+            first..variable("DRIFTLESS_FUZZ").unwrap_or(inputs)
+        }
     };
     let folder = tempfile::tempdir().unwrap();
-    let watch = Watch::start(name);
+    let watch = Watch::start(name, folder.path());
     let (mut accepted, mut peak, mut slowest) = (0_u64, 0, Duration::ZERO);
-    let (count, started) = (numbers.end - numbers.start, Instant::now());
+    let (mut count, started) = (0_u64, Instant::now());
+    let longest = variable("DRIFTLESS_FUZZ_SECONDS").map(Duration::from_secs);
     for number in numbers {
+        if longest.is_some_and(|longest| started.elapsed() >= longest) {
+            break;
+        }
+        count += 1;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
         let place = folder.path().join("input");
@@ -111,22 +121,27 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(name: &'static str) -> Self {
+    fn start(name: &'static str, folder: &Path) -> Self {
         let (current, done) = (
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
         let (number, finished) = (Arc::clone(&current), Arc::clone(&done));
+        let folder = folder.to_path_buf();
         std::thread::spawn(move || {
-            let mut last = 0;
-            let mut since = Instant::now();
+            // Ticks and not the clock: a stopped process does not hang.
+            let (mut last, mut ticks) = (0, 0);
             while !finished.load(Ordering::Relaxed) {
-                std::thread::park_timeout(Duration::from_millis(200));
+                std::thread::park_timeout(TICK);
                 let now = number.load(Ordering::Relaxed);
                 if now != last || now == 0 {
-                    (last, since) = (now, Instant::now());
-                } else if since.elapsed() > 4 * MAX_TIME {
-                    eprintln!("{name}: input {} hangs", now - 1);
+                    (last, ticks) = (now, 0);
+                    continue;
+                }
+                ticks += 1;
+                if TICK * ticks > 4 * MAX_TIME {
+                    let kept = folder.display();
+                    eprintln!("{name}: input {} hangs; its files are in {kept}", now - 1);
                     std::process::abort();
                 }
             }

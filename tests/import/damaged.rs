@@ -22,9 +22,11 @@ fn missing_parts_are_named() {
     let minari = fixture("minari");
     let lerobot = fixture("lerobot-images");
     let wrong_key = ["--source-fps", "15", "--image-key", "x"];
-    let cases: [(&str, &Path, &[&str], &str); 8] = [
+    let missing = Path::new("no such folder");
+    let cases: [(&str, &Path, &[&str], &str); 9] = [
         ("images", empty.path(), &[], "holds 0 .csv files"),
         ("vpt", empty.path(), &[], "holds no .mp4 file"),
+        ("npz", missing, &[], "no such folder: No such file"),
         ("minari", empty.path(), &[], "main_data.hdf5"),
         ("lerobot", empty.path(), &[], "info.json"),
         ("minari", &minari, &[], "give --source-fps"),

@@ -47,9 +47,10 @@ fn trained(config: &ClipConfig) -> ClipNetwork {
     let vars = params.finish().unwrap();
     let tensors = vars.iter().map(|(name, var)| {
         let is_zero = name.starts_with("modulation.") || name.starts_with("token.out");
-        let tensor = match is_zero {
-            true => (noise(var.dims(), 0.3) * 0.3).unwrap(),
-            false => var.as_tensor().clone(),
+        let tensor = if is_zero {
+            (noise(var.dims(), 0.3) * 0.3).unwrap()
+        } else {
+            var.as_tensor().clone()
         };
         (name.clone(), tensor)
     });

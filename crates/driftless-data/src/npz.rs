@@ -65,10 +65,10 @@ impl NpzReader {
             ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Error::io(path, source)
             }
-            other => Error::invalid(
-                path,
-                format!("not an .npz file, or truncated: {}", one_line(&other)),
-            ),
+            ZipError::Io(_) | ZipError::InvalidArchive(_) => {
+                Error::invalid(path, "not an .npz file, or truncated")
+            }
+            other => Error::invalid(path, format!("cannot be read: {}", one_line(&other))),
         })?;
         Ok(Self {
             path: path.to_path_buf(),

@@ -100,13 +100,19 @@ pub fn record(
     out: &Path,
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
-    let fits = (1..=MAX_FRAMES).contains(&plan.frames);
-    if !fits || !(MIN_EPISODE_FRAMES..=MAX_EPISODE_FRAMES).contains(&plan.episode_frames) {
-        return Err(Error::Argument(format!(
-            "{} frames in episodes of {} cannot be recorded, expected 1 to {MAX_FRAMES} and \
-             {MIN_EPISODE_FRAMES} to {MAX_EPISODE_FRAMES}",
-            plan.frames, plan.episode_frames
-        )));
+    for (name, value, least, most) in [
+        ("frames", plan.frames, 1, MAX_FRAMES),
+        (
+            "episode-frames",
+            plan.episode_frames,
+            MIN_EPISODE_FRAMES,
+            MAX_EPISODE_FRAMES,
+        ),
+    ] {
+        if !(least..=most).contains(&value) {
+            let what = format!("{name} is {value}, expected {least} to {most}");
+            return Err(Error::Argument(what));
+        }
     }
     let staging = StagingFolder::resume(out, &note(plan))?;
     let manifest = write_all(plan, staging.path(), tick)?;

@@ -14,7 +14,7 @@ use crate::app::widgets::progress_bar;
 const GAP: f32 = 14.0;
 const BELOW: f32 = 230.0;
 /// Smallest and largest side of a picture, and of a frame below, in points.
-const SIDES: [f32; 2] = [120.0, 460.0];
+const SIDES: [f32; 2] = [120.0, 620.0];
 const FRAME: f32 = 64.0;
 
 /// What the clips ask the page for.

@@ -1,6 +1,5 @@
 //! The thread that makes clips. One job at a time; a new one cancels the one before.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -77,7 +76,7 @@ impl Worker {
         let load = move || {
             // wgpu plays worlds only; candle has the CPU and CUDA.
             let device = candle_device(device).unwrap_or(candle_core::Device::Cpu);
-            Ok(ClipMaker::read(&PathBuf::from(folder), &device)?)
+            Ok(ClipMaker::read(&folder, &device)?)
         };
         std::thread::Builder::new()
             .name("film".into())

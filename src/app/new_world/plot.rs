@@ -4,6 +4,7 @@ use eframe::egui::{RichText, Ui, Vec2b};
 use egui_plot::{Legend, Line, Plot, PlotPoints};
 
 use crate::app::theme;
+use crate::app::widgets::plot_axes;
 use crate::workspace::progress::{RunProgress, StageProgress};
 
 /// Points drawn per curve; more would overlap.
@@ -17,6 +18,7 @@ pub(super) fn loss(ui: &mut Ui, progress: &RunProgress, height: f32) {
         return;
     }
     let colours = [theme::palette(ui).text, theme::palette(ui).accent];
+    let [steps, losses] = plot_axes(ui);
     Plot::new("loss")
         .height(height)
         .width(ui.available_width())
@@ -28,8 +30,8 @@ pub(super) fn loss(ui: &mut Ui, progress: &RunProgress, height: f32) {
         .show_background(false)
         .grid_color(theme::palette(ui).line)
         .legend(Legend::default())
-        .y_axis_formatter(|mark, _| loss_label(mark.value))
-        .x_axis_formatter(|mark, _| steps_label(mark.value))
+        .custom_x_axes(vec![steps.formatter(|mark, _| steps_label(mark.value))])
+        .custom_y_axes(vec![losses.formatter(|mark, _| loss_label(mark.value))])
         .label_formatter(|_| None)
         .show(ui, |plot| {
             for (stage, colour) in progress.stages.iter().zip(colours) {

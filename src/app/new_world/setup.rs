@@ -18,6 +18,7 @@ use super::widgets::{card, failure, primary, title};
 use crate::Result;
 use crate::app::path_field::{PathField, PathKind};
 use crate::app::theme;
+use crate::app::widgets::{checkbox, outlined};
 use crate::workspace::{BackgroundTask, Notify};
 
 /// The presets and their descriptions.
@@ -171,19 +172,11 @@ impl SetupStep {
         card(ui, |ui| self.choices(ui, notify))
     }
 
-    fn choices(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
-        title(
-            ui,
-            "Training",
-            "Runs in the background; you can keep playing, and play the new world as it trains.",
-        );
-        widgets::labelled(ui, "Name", |ui| {
-            ui.add(egui::TextEdit::singleline(&mut self.name).desired_width(260.0));
-        });
+    fn presets(&mut self, ui: &mut Ui) {
         for (i, (preset, label, about)) in PRESETS.into_iter().enumerate() {
             widgets::labelled(ui, if i == 0 { "Preset" } else { "" }, |ui| {
                 let width = ui.available_width();
-                ui.scope(|ui| {
+                outlined(ui, |ui| {
                     ui.set_width(64.0);
                     ui.radio_value(&mut self.preset, preset, label);
                 });
@@ -196,8 +189,20 @@ impl SetupStep {
                 });
             });
         }
+    }
+
+    fn choices(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
+        title(
+            ui,
+            "Training",
+            "Runs in the background; you can keep playing, and play the new world as it trains.",
+        );
+        widgets::labelled(ui, "Name", |ui| {
+            ui.add(egui::TextEdit::singleline(&mut self.name).desired_width(260.0));
+        });
+        self.presets(ui);
         widgets::labelled(ui, "Time limit", |ui| {
-            ui.checkbox(&mut self.limited, "Stop and save after");
+            checkbox(ui, &mut self.limited, "Stop and save after");
             let minutes = DragValue::new(&mut self.minutes)
                 .range(1.0..=100_000.0)
                 .max_decimals(0)
@@ -205,7 +210,7 @@ impl SetupStep {
             ui.add_enabled(self.limited, minutes);
         });
         widgets::labelled(ui, "Order", |ui| {
-            ui.checkbox(&mut self.playable_early, "Playable early")
+            checkbox(ui, &mut self.playable_early, "Playable early")
                 .on_hover_text(
                     "Both networks take turns: you can play a first version after some minutes, and it gets \
                      sharper. The finished world is the same.",

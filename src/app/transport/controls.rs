@@ -14,7 +14,7 @@ use super::specimens::KnownPlate;
 use super::view::{FileKind, View};
 use super::wish::{dose_ends, dose_warning, figure, matching};
 use crate::app::theme;
-use crate::app::widgets::{choices, section};
+use crate::app::widgets::{checkbox, choices, section};
 
 /// Height of the list of drugs, in points.
 const DRUGS: f32 = 150.0;
@@ -262,7 +262,7 @@ fn channels(ui: &mut Ui, view: &mut View) {
             let colour = channel_colour(ui, i, names.len());
             let text = RichText::new(name).color(colour);
             let hint = format!("{}: show or hide {name}.", i + 1);
-            ui.checkbox(shown, text).on_hover_text(hint);
+            checkbox(ui, shown, text).on_hover_text(hint);
         }
     });
     ui.scope(|ui| {

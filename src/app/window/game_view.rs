@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::navigation::Navigation;
 use super::play::Play;
 use super::preferences::MIN_WIDTH_FOR_TUNING;
-use crate::app::cards::FailureChoice;
+use crate::app::cards::{FailureChoice, WelcomeChoice};
 use crate::app::controls::ControlBar;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::banner::BannerAction;
@@ -62,16 +62,18 @@ impl GameView<'_> {
         let banner = self.navigation.banner(ui, self.play.game.frame.as_ref());
         let narrow = ui.available_width() < MIN_WIDTH_FOR_TUNING;
         let shortcut = self.panels(ui);
-        egui::CentralPanel::default()
+        let shown = egui::CentralPanel::default()
             .frame(Fill::new().fill(theme::palette(ui).backdrop))
             .show(ui, |ui| {
                 let space = ui.max_rect();
-                self.picture(ui);
+                let chosen = self.picture(ui);
                 let takes_commands = !self.covered && !self.play.saver.is_open();
                 if self.env.preferences.shows_tuning() && narrow && takes_commands {
                     self.tuning_drawer(ui, space);
                 }
+                chosen
             });
+        let shortcut = shortcut.or(shown.inner);
         if self.play.game.is_paused() {
             // Nothing else repaints while paused, and the display rate should stay current.
             ui.request_repaint_after(Duration::from_secs(1));
@@ -227,7 +229,7 @@ impl GameView<'_> {
         self.play.tuning_changed(before);
     }
 
-    fn picture(&mut self, ui: &mut Ui) {
+    fn picture(&mut self, ui: &mut Ui) -> Option<Shortcut> {
         let space = ui.max_rect();
         let pixels_per_point = ui.pixels_per_point();
         let Play {
@@ -269,10 +271,10 @@ impl GameView<'_> {
                 self.play.toggle_mouse(self.env);
             }
         }
-        self.over_picture(ui, space);
+        self.over_picture(ui, space)
     }
 
-    fn over_picture(&mut self, ui: &Ui, space: Rect) {
+    fn over_picture(&mut self, ui: &Ui, space: Rect) -> Option<Shortcut> {
         let game = &self.play.game;
         if self.env.preferences.config().hud && space.width() >= hud::MIN_WIDTH {
             let number = game.frame.as_ref().map_or(0, |frame| frame.number);
@@ -286,7 +288,7 @@ impl GameView<'_> {
                 Some(FailureChoice::Close) => self.env.device.command(ViewportCommand::Close),
                 None => {}
             }
-            return;
+            return None;
         }
         if let Some(badge) = self.badge() {
             cards::badge(ui, space, badge);
@@ -295,8 +297,9 @@ impl GameView<'_> {
         if game.session.sim.record.is_some() && self.navigation.parked.is_none() {
             cards::recording(ui, space);
         }
-        self.cards(ui, space);
+        let chosen = self.cards(ui, space);
         self.env.notices_ui(ui, space);
+        chosen
     }
 
     /// What the world does instead of playing under the keys.
@@ -316,13 +319,15 @@ impl GameView<'_> {
     }
 
     /// Draws the score and the cards over the picture.
-    fn cards(&mut self, ui: &Ui, space: Rect) {
+    fn cards(&mut self, ui: &Ui, space: Rect) -> Option<Shortcut> {
         let game = &mut self.play.game;
         let fps = game.session.world.fps;
         game.scoreboard.ui(ui, space, fps);
         let session = &game.session;
         let (world, keys) = (&session.world.name, &session.keys);
-        if self.env.preferences.welcome && cards::welcome(ui, space, world, session.learned, keys) {
+        let greets = self.env.preferences.welcome.then_some(());
+        let choice = greets.and_then(|()| cards::welcome(ui, space, world, session.learned, keys));
+        if choice.is_some() {
             self.play.dismiss_welcome(&mut self.env.preferences);
         }
         if let Some(discarded) = self.recovery.ui(ui, space) {
@@ -332,5 +337,6 @@ impl GameView<'_> {
         if let Some(event) = saver.ui(ui, space) {
             saver.handle(event, game, self.env);
         }
+        (choice == Some(WelcomeChoice::Film)).then_some(Shortcut::Film)
     }
 }

@@ -151,6 +151,8 @@ pub fn run(
     options: &ImportOptions,
     notify: &mut dyn FnMut(ImportEvent<'_>) -> bool,
 ) -> Result<ImportReport> {
+    // Before anything else about it is asked.
+    std::fs::metadata(&options.source).map_err(|e| Error::io(&options.source, e))?;
     let mut source = catch_panic(&options.source, || open_source(options))?;
     let fps = options.source_fps.or(source.fps()).ok_or_else(|| {
         let what = "the source does not specify its frame rate; give --source-fps";

@@ -155,7 +155,10 @@ impl VideoStream {
             let what = "holds no frames, expected a video";
             return Err(Error::invalid(&self.path, what));
         }
-        let shown: String = complaint.chars().take(MAX_COMPLAINT).collect();
+        let mut shown: String = complaint.chars().take(MAX_COMPLAINT).collect();
+        if shown.len() < complaint.len() {
+            shown.push('…');
+        }
         let remark = "it may be cut off or damaged; ffmpeg says:";
         Ok((!shown.is_empty()).then(|| format!("{remark} {shown}")))
     }

@@ -249,13 +249,13 @@ impl Samples {
 impl BenchOptions {
     fn check(&self) -> Result<()> {
         let (ks, frames) = (self.steps.len(), self.frames);
-        if ks == 0 || frames == 0 {
-            return Err(Error::Argument(format!(
-                "{ks} values of K and {frames} frames, expected at least 1 of each"
-            )));
+        for (name, value) in [("the number of steps K", ks), ("frames", frames)] {
+            if value == 0 {
+                return Err(Error::Argument(format!("{name} is 0, expected at least 1")));
+            }
         }
         if frames > MAX_FRAMES {
-            let what = format!("{frames} frames, expected at most {MAX_FRAMES}");
+            let what = format!("frames is {frames}, expected at most {MAX_FRAMES}");
             return Err(Error::Argument(what));
         }
         Ok(())

@@ -61,7 +61,9 @@ pub fn compare(
     probes: &ClipProbes,
     progress: &mut EvalProgress,
 ) -> Result<Vec<SourceReport>> {
-    let real = prompts.iter().map(|prompt| real_clip(data, &prompt.caption));
+    let real = prompts
+        .iter()
+        .map(|prompt| real_clip(data, &prompt.caption));
     let real: Vec<Vec<u8>> = real.collect::<Result<_>>()?;
     // Clips of the other half, so that a source that shows the recorded clips does not score zero.
     let half = |which: usize, all: &[Vec<u8>]| -> Vec<Vec<u8>> {
@@ -72,7 +74,6 @@ pub fn compare(
     let mut reports = Vec::new();
     for source in sources {
         let mut made = Vec::with_capacity(prompts.len());
-        let started = Instant::now();
         let mut seconds = 0.0;
         let following = prompt_following(
             &mut |caption, text| {
@@ -86,8 +87,8 @@ pub fn compare(
             probes.reader,
             progress,
         )?;
-        tracing::debug!("{}: {:?}", source.name, started.elapsed());
-        let first_frame_psnr = source.is_given_first.then(|| first_frames(&made, &real, prompts));
+        let given = source.is_given_first.then_some(());
+        let first_frame_psnr = given.and_then(|()| first_frames(&made, &real, prompts));
         reports.push(SourceReport {
             name: source.name.clone(),
             following,
@@ -100,7 +101,7 @@ pub fn compare(
 }
 
 /// PSNR of the first frames.
-fn first_frames(made: &[Vec<u8>], real: &[Vec<u8>], prompts: &[Prompt]) -> f64 {
+fn first_frames(made: &[Vec<u8>], real: &[Vec<u8>], prompts: &[Prompt]) -> Option<f64> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for ((made, real), prompt) in made.iter().zip(real).zip(prompts) {
         let frame = real.len() / prompt.caption.frames.max(1);
@@ -129,7 +130,11 @@ pub fn comparison_tables(reports: &[SourceReport]) -> Vec<Table> {
                 PromptGroup::Unseen => format!("{}, unseen combinations", report.name),
                 PromptGroup::Language(language) => format!("{}, {language}", report.name),
             }];
-            row.extend(kinds.iter().map(|kind| percent(score(kind).map(|s| s.share))));
+            row.extend(
+                kinds
+                    .iter()
+                    .map(|kind| percent(score(kind).map(|s| s.share))),
+            );
             if *group == PromptGroup::All {
                 row.push(format!("{:.2}", report.frechet));
                 let first = report.first_frame_psnr;

@@ -183,8 +183,12 @@ fn examples(captions: &[ClipCaption]) -> Vec<String> {
     let mut examples = Vec::new();
     for language in languages {
         for i in 0..EXAMPLES {
-            let caption = &captions[(2 * i + 1) * captions.len() / (2 * EXAMPLES)];
-            let texts = caption.texts.get(language);
+            let part = i * captions.len() / EXAMPLES..(i + 1) * captions.len() / EXAMPLES;
+            // The one that says the most.
+            let caption = captions[part]
+                .iter()
+                .max_by_key(|caption| caption.facts.len());
+            let texts = caption.and_then(|caption| caption.texts.get(language));
             examples.extend(texts.and_then(|texts| texts.first()).cloned());
         }
     }

@@ -81,13 +81,13 @@ impl HeadSizes {
         }
     }
 
-    /// Writes the gradients of q̂, k̂ and v, given that of `mixed`, and adds those of the scales.
+    /// Writes the gradients of q̂, k̂ and v, given the weights and the gradient of `mixed`, and adds those of
+    /// the scales.
     pub(super) fn mix_gradient(
         &self,
         scales: &[f32],
         [q, k, v]: [&[f32]; 3],
-        weights: &[f32],
-        dmixed: &[f32],
+        (weights, dmixed): (&[f32], &[f32]),
         projected: &mut ProjectedGradient,
         dscales: &mut [f32],
         t: (&mut [f32], &mut [f32]),

@@ -77,8 +77,7 @@ impl AttentionLayer {
             group.mix_gradient(
                 w.get(self.parameters),
                 [qkv, &qkv[width..], &qkv[2 * width..]],
-                weights,
-                dmixed,
+                (weights, dmixed),
                 &mut ProjectedGradient::Joint(dqkv, width),
                 self.parameters.of_mut(gradient),
                 (&mut t.columns, &mut t.dlogits),

@@ -468,8 +468,7 @@ impl ClipBlock {
             sizes.mix_gradient(
                 w.get(cross.scales),
                 [&q[of_q.clone()], kv, &kv[width..]],
-                &saved.read[i * each..(i + 1) * each],
-                &dmixed[of_q],
+                (&saved.read[i * each..(i + 1) * each], &dmixed[of_q]),
                 split,
                 cross.scales.of_mut(gradient),
                 (&mut t.attention.columns, &mut t.attention.dlogits),
@@ -521,8 +520,7 @@ impl ClipBlock {
             sizes.mix_gradient(
                 w.get(self.scales),
                 [qkv, &qkv[width..], &qkv[2 * width..]],
-                weights,
-                dmixed,
+                (weights, dmixed),
                 &mut ProjectedGradient::Joint(dqkv, width),
                 self.scales.of_mut(gradient),
                 (&mut t.attention.columns, &mut t.attention.dlogits),

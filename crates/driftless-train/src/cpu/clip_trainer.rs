@@ -134,7 +134,9 @@ impl ClipTrainer {
 /// Gives the passes these clips of a batch.
 fn set(t: &mut ClipBuffers, batch: &ClipBatch, chosen: &[usize], len: usize) {
     let frames = batch.frames;
-    (t.tau.clear(), t.steps.clear(), t.prompts.clear());
+    t.tau.clear();
+    t.steps.clear();
+    t.prompts.clear();
     let steps = batch.step_indices();
     for (i, &item) in chosen.iter().enumerate() {
         t.z[i * len..(i + 1) * len].copy_from_slice(&batch.z[item * len..(item + 1) * len]);

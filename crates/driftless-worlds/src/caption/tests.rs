@@ -132,7 +132,7 @@ fn has(text: &str, beginnings: &[&str]) -> bool {
         text.split(' ')
             .any(|word| format!("{word} ").starts_with(*beginning))
     };
-    beginnings.iter().any(|beginning| words(&beginning))
+    beginnings.iter().any(words)
 }
 
 #[test]

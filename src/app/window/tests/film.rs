@@ -82,6 +82,22 @@ fn clip_is_made_and_played_on() {
 }
 
 #[test]
+fn start_card_leads_to_the_page() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("maze");
+    maze_with_clips(&folder);
+    let world = PlayableWorld::learned(&folder, DeviceChoice::Cpu, None).unwrap();
+    let config = UserConfig::default();
+    let Some(mut window) = open_with(world, home.path(), config, SIZE) else {
+        return;
+    };
+    click(&mut window, "Begin with your words…");
+    let screen = window.state().stage.navigation.screen.clone();
+    assert!(matches!(screen, Screen::Film { .. }), "{screen:?}");
+    assert!(!window.state().env.preferences.welcome);
+}
+
+#[test]
 fn world_without_clips_has_no_such_page() {
     let home = tempfile::tempdir().unwrap();
     let Some(mut window) = open(learned("pong"), home.path()) else {
