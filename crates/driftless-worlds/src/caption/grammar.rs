@@ -1,10 +1,9 @@
-//! From facts to words. What the languages share: how facts are grouped, and how clauses are put together.
+//! From facts to words, in any of the languages.
 
-use rand::Rng;
-use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::fact::{Bend, Fact, Ground, MotionKind, Pace, Place, Side};
+use super::clauses::Grouped;
+use super::fact::Fact;
 use super::{english, russian};
 
 /// The most words of a caption.
@@ -32,48 +31,6 @@ impl Language {
             Self::Russian => "ru",
         }
     }
-
-    /// The language of a code.
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|language| language.code() == code)
-    }
-}
-
-/// Facts by what is said in one clause.
-#[derive(Debug, Default)]
-pub(super) struct Grouped {
-    pub motions: Vec<MotionKind>,
-    /// The sides that walls of one colour fill, and the colour.
-    pub walls: Vec<(Vec<Side>, usize)>,
-    pub objects: Vec<(Place, usize)>,
-    pub road: Vec<Bend>,
-    pub pace: Option<Pace>,
-    pub ground: Option<Ground>,
-}
-
-impl Grouped {
-    fn of(facts: &[Fact]) -> Self {
-        let mut grouped = Self::default();
-        for fact in facts {
-            match *fact {
-                Fact::Motion(_, kind) => grouped.motions.push(kind),
-                Fact::Wall(side, colour) => {
-                    let same = grouped.walls.iter_mut().find(|(_, known)| *known == colour);
-                    match same {
-                        Some((sides, _)) => sides.push(side),
-                        None => grouped.walls.push((vec![side], colour)),
-                    }
-                }
-                Fact::Object(place, object) => grouped.objects.push((place, object)),
-                Fact::Road(_, bend) => grouped.road.push(bend),
-                Fact::Pace(pace) => grouped.pace = Some(pace),
-                Fact::Ground(ground) => grouped.ground = Some(ground),
-            }
-        }
-        grouped
-    }
 }
 
 /// Up to `count` different texts that say these facts and nothing else, each of at most [`MAX_WORDS`] words.
@@ -100,61 +57,4 @@ pub fn texts(
         }
     }
     texts
-}
-
-/// One of several.
-pub(super) fn one<'a>(choices: &[&'a str], rng: &mut ChaCha8Rng) -> &'a str {
-    choices.choose(rng).copied().unwrap_or_default()
-}
-
-/// A template with words put in for `{a}`, `{n}` and `{p}`.
-pub(super) fn fill(template: &str, adjective: &str, noun: &str, place: &str) -> String {
-    template
-        .replace("{a}", adjective)
-        .replace("{n}", noun)
-        .replace("{p}", place)
-}
-
-/// Clauses in any order, one after the other.
-pub(super) fn shuffled(mut clauses: Vec<String>, rng: &mut ChaCha8Rng) -> Vec<String> {
-    for i in (1..clauses.len()).rev() {
-        clauses.swap(i, rng.random_range(0..=i));
-    }
-    clauses
-}
-
-/// "A", "A, B" or "A, B and C" with the word for "and"; now and then commas alone.
-pub(super) fn listed(items: &[String], and: &str, rng: &mut ChaCha8Rng) -> String {
-    match items {
-        [rest @ .., last] if !rest.is_empty() && rng.random_bool(0.5) => {
-            format!("{} {and} {last}", rest.join(", "))
-        }
-        _ => items.join(", "),
-    }
-}
-
-/// Phases in order, with words such as "first", "then" and "finally" between them. Each row of `two` and
-/// `three` has places `{0}`, `{1}` and `{2}`.
-pub(super) fn in_order(
-    phases: &[String],
-    two: &[&str],
-    three: &[&str],
-    rng: &mut ChaCha8Rng,
-) -> String {
-    let template = match phases {
-        [] => return String::new(),
-        [only] => return only.clone(),
-        [_, _] => one(two, rng),
-        [_, _, _] => one(three, rng),
-        [first, rest @ ..] => {
-            let rest = in_order(rest, two, three, rng);
-            let pair = [first.clone(), rest];
-            return in_order(&pair, two, three, rng);
-        }
-    };
-    let mut text = template.to_owned();
-    for (i, phase) in phases.iter().enumerate() {
-        text = text.replace(&format!("{{{i}}}"), phase);
-    }
-    text
 }

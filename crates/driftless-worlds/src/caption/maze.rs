@@ -199,6 +199,45 @@ mod tests {
         assert_eq!(motion_facts(&poses), [Fact::Motion(0, MotionKind::Still)]);
     }
 
+    #[test]
+    fn painted_walls_and_objects_ahead_are_named() {
+        let (mut sides, mut objects) = (0, 0);
+        for seed in 0..6 {
+            let mut maze = Maze::new(seed);
+            for [column, row] in maze.open_blocks() {
+                for turn in 0..8 {
+                    let angle = turn as f32 * std::f32::consts::FRAC_PI_4;
+                    let (x, y) = (column as f32 + 0.5, row as f32 + 0.5);
+                    if maze.place(x, y, angle).is_err() {
+                        continue;
+                    }
+                    let columns = maze.columns();
+                    let view = View::of(&maze, pose(&maze));
+                    let count = |half: &[Sight]| half.iter().filter(|s| **s == columns[32]).count();
+                    let [left, right] = [count(&columns[..32]), count(&columns[33..])];
+                    if let Sight::Object(object) = columns[32]
+                        && left.abs_diff(right) < 5
+                        && let Some(side) = view.objects[object]
+                    {
+                        assert_eq!(side, Side::Ahead);
+                        objects += 1;
+                    }
+                    if turn == 0 {
+                        let mut painted = Maze::new(seed);
+                        painted.paint(&maze.walls_in_view(), 3).unwrap();
+                        let after = View::of(&painted, pose(&maze));
+                        for (before, after) in view.walls.iter().zip(after.walls) {
+                            assert!(before.is_none() || after == Some(3));
+                            sides += usize::from(before.is_some());
+                        }
+                        assert_eq!(view.objects, after.objects);
+                    }
+                }
+            }
+        }
+        assert!(sides > 50 && objects > 10, "{sides}, {objects}");
+    }
+
     fn pose(maze: &Maze) -> Pose {
         let state = maze.state();
         let [x, y, angle] = [0, 1, 2].map(|i| state[i].1[0]);

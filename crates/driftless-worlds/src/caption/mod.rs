@@ -6,6 +6,7 @@
 //! - [`motion`]: the phases of a motion.
 //! - [`maze`], [`drive`]: what a clip of each simulator shows.
 
+mod clauses;
 pub mod drive;
 mod english;
 mod fact;

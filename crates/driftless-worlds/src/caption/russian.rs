@@ -3,8 +3,8 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::clauses::{Grouped, fill, in_order, listed, one, shuffled};
 use super::fact::{Bend, Ground, MotionKind, Pace, Place, Side};
-use super::grammar::{Grouped, fill, in_order, listed, one, shuffled};
 
 /// The mood of a text's verbs.
 #[derive(Clone, Copy, PartialEq)]
