@@ -17,7 +17,7 @@ use driftless_eval::{
 
 use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
-use super::eval_clips::{self, ClipArgs};
+use super::eval_clips::{self, ClipArgs, ClipTest};
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
 
@@ -46,10 +46,10 @@ pub struct Args {
     /// Number of rollouts, spread evenly over the episodes [default: 32], or with --memory of mazes
     /// [default: 64].
     #[arg(long, value_name = "N")]
-    pub sequences: Option<usize>,
+    sequences: Option<usize>,
     /// Sampling steps per frame, K; each value is evaluated.
     #[arg(long, value_name = "K,...", value_delimiter = ',', default_values_t = EvalOptions::default().steps)]
-    pub steps: Vec<usize>,
+    steps: Vec<usize>,
     /// Length of each free run in frames; 0 skips free running.
     #[arg(long, value_name = "N", default_value_t = EvalOptions::default().free_frames)]
     free_frames: usize,
@@ -63,13 +63,13 @@ pub struct Args {
     sampler: ParamOptions<EvalParams>,
     /// Seed of the first rollout.
     #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
+    seed: u64,
     #[command(flatten)]
-    pub device: DeviceOptions,
+    device: DeviceOptions,
     /// Episodes, not the held-out ones, to train a probe on that reads position and direction from a
     /// frame. For worlds whose episodes contain them, such as the maze.
     #[arg(long, value_name = "DIR")]
-    pub probe: Option<PathBuf>,
+    probe: Option<PathBuf>,
     /// Weights of LPIPS: backbone and heads, in one file or in two, safetensors or PyTorch's .pth
     /// (docs/data.md says where they come from). They do not come with the program.
     #[arg(long, value_name = "FILE,...", value_delimiter = ',')]
@@ -97,7 +97,7 @@ pub struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
-    pub clips: ClipArgs,
+    clips: ClipArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
     /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
@@ -220,7 +220,16 @@ fn rollouts(
 
 /// Measures a clip network.
 fn clips(args: &Args, folder: &Path, data: &Path) -> Result<()> {
-    let reports = eval_clips::measure(args, folder, data)?;
+    let test = ClipTest {
+        folder,
+        data,
+        trained_on: args.probe.as_deref(),
+        prompts: args.sequences,
+        steps: &args.steps,
+        seed: args.seed,
+        device: args.device,
+    };
+    let reports = eval_clips::measure(&args.clips, &test)?;
     if args.json {
         return super::print_json(&reports);
     }

@@ -6,13 +6,11 @@ use driftless::{Error, Result};
 use driftless_clip::{ClipMaker, ClipParams, ClipRequest};
 use driftless_data::{ClipCaption, Dataset, captions};
 use driftless_engine::rollout::rollout;
-use driftless_engine::{GpuSource, SamplerParams, candle_device};
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams, candle_device};
 use driftless_eval::EvalProgress;
 use driftless_eval::clips::{
     ClipFeatures, ClipProbes, ClipReader, ClipSource, SourceReport, compare, prompts, real_clip,
 };
-
-use super::eval::Args;
 
 /// The arguments of `eval` that belong to `--clips`.
 #[derive(clap::Args)]
@@ -27,17 +25,34 @@ pub struct ClipArgs {
     clip_guidance: Option<f64>,
 }
 
+/// What is measured, on what.
+pub struct ClipTest<'a> {
+    /// Checkpoint folder.
+    pub folder: &'a Path,
+    /// Held-out episodes with captions.
+    pub data: &'a Path,
+    /// Episodes with captions that were trained on.
+    pub trained_on: Option<&'a Path>,
+    /// Number of prompts.
+    pub prompts: Option<usize>,
+    /// Sampling steps; each value is measured.
+    pub steps: &'a [usize],
+    pub seed: u64,
+    pub device: DeviceOptions,
+}
+
 /// Prompts by default.
 const PROMPTS: usize = 200;
 /// Steps that the network of the Fréchet distance is trained for.
 const FEATURE_STEPS: usize = 1500;
 
-/// Measures the clip network in `folder`.
+/// Measures the clip network of a world.
 ///
 /// # Errors
 /// Returns an error if the world makes no clips, if a dataset has no captions with facts, or if a clip fails.
-pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceReport>> {
-    let maker = ClipMaker::read(folder, &candle_device(args.device.device)?)?;
+pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
+    let (folder, data) = (test.folder, test.data);
+    let maker = ClipMaker::read(folder, &candle_device(test.device.device)?)?;
     let own = ClipParams::of(maker.config());
     let lengths = &maker.config().lengths;
     let read = |folder: &Path| -> Result<Vec<ClipCaption>> {
@@ -45,19 +60,19 @@ pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceRepo
         all.retain(|caption| lengths.first() == Some(&caption.frames));
         Ok(all)
     };
-    let trained_on = args.probe.as_deref().ok_or_else(|| no_captions(data))?;
+    let trained_on = test.trained_on.ok_or_else(|| no_captions(data))?;
     let chosen = prompts(
         &read(data)?,
         &read(trained_on)?,
-        args.sequences.unwrap_or(PROMPTS),
-        args.seed,
+        test.prompts.unwrap_or(PROMPTS),
+        test.seed,
     )?;
     let training = Dataset::read(trained_on)?;
     let dataset = Dataset::read(data)?;
-    let reader = ClipReader::train(&training.episodes, args.seed)?;
-    let features = ClipFeatures::train(&training.episodes, FEATURE_STEPS, args.seed)?;
+    let reader = ClipReader::train(&training.episodes, test.seed)?;
+    let features = ClipFeatures::train(&training.episodes, FEATURE_STEPS, test.seed)?;
     drop(training);
-    let mut engine = driftless_engine::open(folder, args.device, &GpuSource::Own)?;
+    let mut engine = driftless_engine::open(folder, test.device, &GpuSource::Own)?;
     let sampling = SamplerParams::of_world(engine.world());
     let context = engine.world().dynamics.context;
     let mut sources = vec![
@@ -75,13 +90,13 @@ pub fn measure(args: &Args, folder: &Path, data: &Path) -> Result<Vec<SourceRepo
             is_given_first: false,
         },
     ];
-    for &steps in &args.steps {
+    for &steps in test.steps {
         for is_given_first in [false, true] {
             let (maker, dataset) = (&maker, &dataset);
             let params = ClipParams {
                 steps,
-                guidance: args.clips.clip_guidance.unwrap_or(own.guidance),
-                seed: args.seed,
+                guidance: args.clip_guidance.unwrap_or(own.guidance),
+                seed: test.seed,
                 ..own
             };
             let mut made = 0;

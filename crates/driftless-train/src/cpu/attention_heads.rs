@@ -2,9 +2,14 @@
 //! of one group attend to each other, or to those of another group.
 
 use super::attention::{AttentionScratch, StridedProduct, transpose};
-use super::attention_spatial::{padded, scale_rows};
+use super::matmul::LANES;
 use super::row_ops::dot_rows;
 use super::softmax::{HIDDEN, softmax, softmax_gradient};
+
+/// `length` rounded up to whole vectors.
+pub(super) fn padded(length: usize) -> usize {
+    length.next_multiple_of(LANES)
+}
 
 /// Sizes of a group, and how far its rows are apart.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +150,15 @@ impl ProjectedGradient<'_> {
         match self {
             Self::Joint(rows, width) => &mut rows[2 * *width..],
             Self::Split(_, rows, width) => &mut rows[*width..],
+        }
+    }
+}
+
+/// Scales rows of `width` numbers that are `stride` apart.
+pub(super) fn scale_rows(count: usize, width: usize, scale: f32, x: &mut [f32], stride: usize) {
+    for row in x.chunks_mut(stride).take(count) {
+        for x in &mut row[..width] {
+            *x *= scale;
         }
     }
 }

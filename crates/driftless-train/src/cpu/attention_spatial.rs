@@ -1,14 +1,8 @@
 //! Spatial attention: over the tokens of one frame.
 
 use super::attention::{AttentionLayer, AttentionScratch, SavedAttention};
-use super::attention_heads::{HeadSizes, ProjectedGradient};
-use super::matmul::LANES;
+use super::attention_heads::{HeadSizes, ProjectedGradient, padded};
 use super::parameters::Weights;
-
-/// `length` rounded up to whole vectors.
-pub(super) fn padded(length: usize) -> usize {
-    length.next_multiple_of(LANES)
-}
 
 impl AttentionLayer {
     /// The tokens of a frame.
@@ -86,14 +80,5 @@ impl AttentionLayer {
         let saved = [x, qkv, &saved.scales[wide(2 * heads)]];
         let scratch = (&mut t.normed[..], &mut t.gradient[..]);
         self.unproject(w, saved, dqkv, dx, gradient, scratch);
-    }
-}
-
-/// Scales rows of `width` numbers that are `stride` apart.
-pub(super) fn scale_rows(count: usize, width: usize, scale: f32, x: &mut [f32], stride: usize) {
-    for row in x.chunks_mut(stride).take(count) {
-        for x in &mut row[..width] {
-            *x *= scale;
-        }
     }
 }

@@ -3,7 +3,7 @@
 use super::attention::{
     AttentionLayer, AttentionScratch, SavedAttention, StridedProduct, transpose,
 };
-use super::attention_spatial::{padded, scale_rows};
+use super::attention_heads::{padded, scale_rows};
 use super::parameters::Weights;
 use super::row_ops::{axpy, dot_rows};
 use super::softmax::{HIDDEN, softmax_with_self, softmax_with_self_gradient};

@@ -4,8 +4,7 @@
 use driftless_clip::rotary::Rotary;
 
 use super::attention::AttentionScratch;
-use super::attention_heads::{HeadSizes, ProjectedGradient};
-use super::attention_spatial::padded;
+use super::attention_heads::{HeadSizes, ProjectedGradient, padded};
 use super::buffer::Buffer;
 use super::linear::Linear;
 use super::modulation::{

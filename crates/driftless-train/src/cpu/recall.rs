@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::attention::{AttentionScratch, StridedProduct, transpose};
-use super::attention_spatial::scale_rows;
+use super::attention_heads::scale_rows;
 use super::buffer::Buffer;
 use super::linear::Linear;
 use super::memory::MemoryState;

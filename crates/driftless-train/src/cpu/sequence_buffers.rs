@@ -1,7 +1,7 @@
 //! A thread's buffers for the sequence that it works on.
 
 use super::attention::{AttentionScratch, SavedAttention};
-use super::attention_spatial::padded;
+use super::attention_heads::padded;
 use super::attention_temporal::FrameCounts;
 use super::buffer::Buffer;
 use super::cell_block::CellScratch;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::attention_spatial::padded;
+use super::attention_heads::padded;
 use super::linear::Grid;
 use driftless_model::config::WorldConfig;
 use driftless_model::memory::TokenInputs;

@@ -6,7 +6,7 @@ use driftless_transport::config::{ConditionRow, TransportConfig};
 use driftless_transport::network::TIME_FEATURES;
 
 use super::attention::{AttentionLayer, AttentionScratch, SavedAttention};
-use super::attention_spatial::padded;
+use super::attention_heads::padded;
 use super::buffer::Buffer;
 use super::linear::Linear;
 use super::mlp::{MlpLayer, MlpScratch};
