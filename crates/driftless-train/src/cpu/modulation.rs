@@ -69,23 +69,23 @@ fn add_gated_body<const FMA: bool>(x: &[f32], y: &[f32], gate: &[f32], out: &mut
 }
 
 vectorized!(
-    /// The gradient of y in [`add_gated`], and adds that of the gate; that of x is `dout` itself.
-    pub(super) fn add_gated_gradient = add_gated_gradient_body(dout: &[f32], y: &[f32], gate: &[f32], dy: &mut [f32], dgate: &mut [f32])
+    /// The gradient of y in [`add_gated`], and adds that of the gate; that of x is `dsum` itself.
+    pub(super) fn add_gated_gradient = add_gated_gradient_body(dsum: &[f32], y: &[f32], gate: &[f32], dy: &mut [f32], dgate: &mut [f32])
 );
 #[inline(always)]
 fn add_gated_gradient_body<const FMA: bool>(
-    dout: &[f32],
+    dsum: &[f32],
     y: &[f32],
     gate: &[f32],
     dy: &mut [f32],
     dgate: &mut [f32],
 ) {
     let width = gate.len();
-    let rows = dout.chunks_exact(width).zip(y.chunks_exact(width));
-    for ((dout, y), dy) in rows.zip(dy.chunks_exact_mut(width)) {
+    let rows = dsum.chunks_exact(width).zip(y.chunks_exact(width));
+    for ((dsum, y), dy) in rows.zip(dy.chunks_exact_mut(width)) {
         for i in 0..width {
-            dgate[i] = fma::<FMA>(dout[i], y[i], dgate[i]);
-            dy[i] = gate[i] * dout[i];
+            dgate[i] = fma::<FMA>(dsum[i], y[i], dgate[i]);
+            dy[i] = gate[i] * dsum[i];
         }
     }
 }
