@@ -67,9 +67,9 @@ pub struct ClipInput {
     pub z: Tensor,
     /// 1 for a frame that is given, else 0, [B, T].
     pub given: Tensor,
-    /// Signal levels τ, [B].
+    /// Signal levels τ, `[B]`.
     pub tau: Tensor,
-    /// Indices of the step sizes ([`crate::config::step_index`]), u32 [B].
+    /// Indices of the step sizes ([`crate::config::step_index`]), u32 `[B]`.
     pub steps: Tensor,
     /// The prompts.
     pub text: TextBatch,
