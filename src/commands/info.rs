@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use candle_core::Device;
+use serde::Serialize;
+
 use driftless::Result;
 use driftless::workspace::{NamedWorld, WorldNames};
+use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
 use driftless_data::text::printable;
-use driftless_model::checkpoint;
+use driftless_model::checkpoint::{self, CheckpointSummary};
 use driftless_transport::{TransportConfig, Transporter};
 use driftless_worlds::SimulatorKind;
 
@@ -46,10 +50,18 @@ pub fn run(args: &Args) -> Result<()> {
         }
         Some(NamedWorld::Checkpoint(folder)) => {
             let summary = checkpoint::summarize(&folder)?;
+            let clips = ClipMaker::is_in(&folder)
+                .then(|| ClipMaker::read(&folder, &Device::Cpu))
+                .transpose()?;
+            let clips = clips.as_ref().map(ClipMaker::config);
             if args.json {
-                super::print_json(&summary)
+                super::print_json(&WorldInfo {
+                    world: &summary,
+                    clips,
+                })
             } else {
-                super::print(&summary.to_string())
+                let clips = clips.map(clips_text).unwrap_or_default();
+                super::print(&format!("{summary}{clips}"))
             }
         }
         Some(NamedWorld::Simulator(kind)) => {
@@ -69,6 +81,30 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
     }
+}
+
+/// A world with its clip network, if it has one.
+#[derive(Serialize)]
+struct WorldInfo<'a> {
+    #[serde(flatten)]
+    world: &'a CheckpointSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clips: Option<&'a ClipConfig>,
+}
+
+fn clips_text(config: &ClipConfig) -> String {
+    let n = &config.network;
+    let lengths: Vec<String> = config.lengths.iter().map(usize::to_string).collect();
+    let [rows, columns] = config.token_grid();
+    format!(
+        "\nclips      {} frames at once from {} words: {} tokens a frame, width {}, depth {}, {} heads",
+        lengths.join(" or "),
+        config.vocabulary.len(),
+        rows * columns,
+        n.width,
+        n.depth,
+        n.heads
+    )
 }
 
 fn transport_text(config: &TransportConfig) -> String {
