@@ -89,6 +89,33 @@ pub(super) fn plot_axes<'a>(ui: &Ui) -> [AxisHints<'a>; 2] {
     ]
 }
 
+/// A row with a label in front of its control, and a hint on both.
+pub(super) fn row(ui: &mut Ui, name: &str, hint: &str, control: impl FnOnce(&mut Ui) -> Response) {
+    ui.horizontal(|ui| {
+        let label = RichText::new(name).color(theme::palette(ui).muted);
+        let size = vec2(84.0, 24.0);
+        let left = egui::Layout::left_to_right(egui::Align::Center);
+        let label = ui.allocate_ui_with_layout(size, left, |ui| {
+            ui.set_min_width(size.x);
+            ui.label(label).on_hover_text(hint).id
+        });
+        control(ui).labelled_by(label.inner).on_hover_text(hint);
+    });
+}
+
+/// Says that a page's network is loaded, or why there is none.
+pub(super) fn loading(ui: &mut Ui, failure: Option<&str>) {
+    let palette = theme::palette(ui);
+    ui.add_space(40.0);
+    ui.vertical_centered(|ui| {
+        let text = match failure {
+            Some(why) => RichText::new(why).color(palette.alert),
+            None => RichText::new("Loading the network…").color(palette.muted),
+        };
+        ui.label(text);
+    });
+}
+
 /// A progress bar with a text on it, which stays legible on both parts of the bar.
 pub(super) fn progress_bar(ui: &mut Ui, fraction: f32, text: &str) {
     let palette = theme::palette(ui);

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use driftless::{Error, Result};
 use driftless_clip::{ClipMaker, ClipParams, ClipRequest};
-use driftless_data::{ClipCaption, Dataset, captions};
+use driftless_data::{ClipCaption, Dataset, PathError as _, captions};
 use driftless_engine::rollout::rollout;
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams, candle_device};
 use driftless_eval::EvalProgress;
 use driftless_eval::clips::{
-    ClipFeatures, ClipProbes, ClipReader, ClipSource, SourceReport, compare, prompts, real_clip,
+    ClipFeatures, ClipProbes, ClipReader, ClipSource, SourceReport, clip_before, compare, prompts,
+    real_clip,
 };
 
 /// The arguments of `eval` that belong to `--clips`.
@@ -84,7 +85,7 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
         ClipSource {
             name: "the world's rollouts under the true actions".to_owned(),
             make: Box::new(|caption, _| {
-                let (clip, actions) = start_of(&dataset, caption, context)?;
+                let (clip, actions) = clip_before(&dataset, caption, context)?;
                 Ok(rollout(&mut engine, &clip, &actions, &sampling)?)
             }),
             is_given_first: false,
@@ -147,32 +148,7 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     Ok(reports)
 }
 
-/// The frames before a clip, or its own first one, and the actions from there on.
-fn start_of(
-    data: &Dataset,
-    caption: &ClipCaption,
-    context: usize,
-) -> driftless_eval::Result<(driftless_data::Clip, Vec<u32>)> {
-    let is_it =
-        |path: &&std::path::PathBuf| path.file_name().is_some_and(|name| *name == *caption.file);
-    let files = data.files.iter().zip(&data.episodes);
-    let episode = files.filter(|(path, _)| is_it(path)).map(|(_, e)| e).next();
-    let Some(episode) = episode else {
-        return Err(driftless_eval::Error::Episodes(format!(
-            "no {}",
-            caption.file
-        )));
-    };
-    let first = caption.start.max(1);
-    let clip = episode.clip(first.saturating_sub(context)..first);
-    let end = (first + caption.frames).min(episode.frames());
-    let mut actions = episode.actions[first..end].to_vec();
-    actions.resize(caption.frames, 0);
-    Ok((clip, actions))
-}
-
 fn no_captions(folder: &Path) -> Error {
-    use driftless_data::PathError as _;
     let what = "has no captions, expected those of `driftless caption`";
     Error::from(driftless_data::Error::invalid(folder, what))
 }

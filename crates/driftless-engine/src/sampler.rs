@@ -186,8 +186,19 @@ impl Sampler {
             ));
         }
         let latent = self.encode(image)?;
+        self.give_latent(image, &latent, action, params)
+    }
+
+    /// As [`Sampler::give`], of an image with its latent.
+    fn give_latent(
+        &mut self,
+        image: &[u8],
+        latent: &[f32],
+        action: u32,
+        params: &SamplerParams,
+    ) -> Result<()> {
         self.passes.clear();
-        self.latent.copy_from_slice(&latent);
+        self.latent.copy_from_slice(latent);
         self.begin_frame(action, params)?;
         self.write_cache(action, params, false)?;
         self.image.copy_from_slice(image);
@@ -307,6 +318,11 @@ impl Sampler {
             ));
         }
         let x = self.encode(image)?;
+        self.latent_surprise(&x, action, params)
+    }
+
+    /// As [`Sampler::surprise`], of a latent.
+    fn latent_surprise(&mut self, x: &[f32], action: u32, params: &SamplerParams) -> Result<f32> {
         self.begin_frame(action, params)?;
         Denoiser {
             network: self.network.as_mut(),
@@ -319,7 +335,7 @@ impl Sampler {
             frame: self.frame,
             passes: None,
         }
-        .surprise(&x)
+        .surprise(x)
     }
 
     /// Decodes standardized latents `[T, cells, channels]` to u8 RGB frames `[T, H, W, 3]`.

@@ -56,6 +56,7 @@ mod holes;
 mod horizons;
 pub mod likelihood;
 pub mod lpips;
+mod maze_colours;
 pub mod memory;
 mod object_truth;
 pub mod objects;

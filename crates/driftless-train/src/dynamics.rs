@@ -325,10 +325,6 @@ impl Task for DynamicsTask<'_> {
         (b * frames * self.settings.noised_copies) as u64
     }
 
-    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
-        Ok(())
-    }
-
     fn step(
         &mut self,
         step: u64,
@@ -356,10 +352,6 @@ impl Task for DynamicsTask<'_> {
 
     fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         self.sampler.errors.restore(state)
-    }
-
-    fn is_frozen(&self, _step: u64, _name: &str) -> bool {
-        false
     }
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {

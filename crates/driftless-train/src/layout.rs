@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_data::PathError as _;
+
 use super::TrainStage;
+use crate::{Error, Result};
 
 const LOG: &str = "log.jsonl";
 const CHECKPOINT: &str = "checkpoint";
@@ -49,6 +52,23 @@ impl RunLayout {
     /// All settings of the run (TOML).
     pub fn settings(&self) -> PathBuf {
         self.root.join(Self::SETTINGS)
+    }
+
+    /// The settings of a run: those in the file, or else the run's own, or the defaults for a new run.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub(crate) fn read_settings<T: Default>(
+        &self,
+        file: Option<&Path>,
+        read: impl Fn(&Path) -> Result<T>,
+    ) -> Result<T> {
+        let own = self.settings();
+        match file {
+            Some(path) => read(path),
+            None if own.exists() => read(&own),
+            None => Ok(T::default()),
+        }
     }
 
     /// The log: one [`LogEntry`](crate::LogEntry) a line.
@@ -113,6 +133,18 @@ impl StateFiles {
     /// A state that is still being written.
     pub fn next(&self) -> PathBuf {
         self.folder.join(NEXT_STATE)
+    }
+
+    /// Checks that a new run overwrites nothing.
+    ///
+    /// # Errors
+    /// Returns an error if there is a saved state.
+    pub fn check_unused(&self) -> Result<()> {
+        if self.exist() {
+            let what = "already holds a run: use --resume to continue it, or another --out to start a new one";
+            return Err(Error::invalid(self.folder(), what));
+        }
+        Ok(())
     }
 
     /// Whether there is a saved state.

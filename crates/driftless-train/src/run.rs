@@ -36,7 +36,10 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
     if !options.resume {
-        check_new_run(&layout, &options.stages)?;
+        let stages = options.stages.iter();
+        stages
+            .map(|&stage| layout.state(stage))
+            .try_for_each(|files| files.check_unused())?;
     }
     let device = candle_device(options.device)?;
     let info = DatasetInfo::read(&options.data)?;
@@ -157,20 +160,6 @@ fn no_stage(stage: TrainStage) -> Error {
     Error::Argument(format!(
         "{name} is no stage of a world, expected tokenizer or dynamics"
     ))
-}
-
-/// A new run must not overwrite the state of an older one.
-fn check_new_run(layout: &RunLayout, stages: &[TrainStage]) -> Result<()> {
-    for &stage in stages {
-        let files = layout.state(stage);
-        if files.exist() {
-            return Err(Error::invalid(
-                files.folder(),
-                "already holds a run: use --resume to continue it, or another --out to start a new one",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Reads all frames that the run trains on.

@@ -6,6 +6,7 @@ mod old_keys;
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use driftless_data::fs::read_text;
@@ -260,8 +261,20 @@ fn loss_space<'de, D: Deserializer<'de>>(
     deserialize_prediction(file).map(Some)
 }
 
+/// Reads a TOML file. Keys that it leaves out are taken from `base`.
+///
+/// # Errors
+/// Returns an error if the file is missing or not TOML, or if a key is unknown or of another type.
+pub(super) fn read_over<T: Serialize + DeserializeOwned>(path: &Path, base: &T) -> Result<T> {
+    let wrong = |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
+    let given: toml::Table = toml::from_str(&read_text(path)?).map_err(wrong)?;
+    let mut all = toml::Table::try_from(base).map_err(|e| Error::invalid(path, e.to_string()))?;
+    overlay(&mut all, given);
+    all.try_into().map_err(wrong)
+}
+
 /// Overwrites the values of `base` with those of `over`, table by table.
-pub(super) fn overlay(base: &mut toml::Table, over: toml::Table) {
+fn overlay(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(base)), toml::Value::Table(over)) => overlay(base, over),

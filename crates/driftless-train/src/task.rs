@@ -22,7 +22,9 @@ pub(super) trait Task {
     fn frames_per_step(&self, step: u64) -> u64;
 
     /// Called before each step; may replace parameters.
-    fn before_step(&mut self, step: u64, optimizer: &mut Optimizer) -> Result<()>;
+    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
+        Ok(())
+    }
 
     /// Draws a batch and returns its loss with the gradient. `mean_squares` are the running mean
     /// squares of the losses, by which auxiliary losses are scaled.
@@ -44,7 +46,9 @@ pub(super) trait Task {
     }
 
     /// Whether a parameter is not trained at this step.
-    fn is_frozen(&self, step: u64, name: &str) -> bool;
+    fn is_frozen(&self, _step: u64, _name: &str) -> bool {
+        false
+    }
 
     /// Writes the averaged weights into the checkpoint.
     fn export(&self, step: u64, optimizer: &Optimizer) -> Result<()>;

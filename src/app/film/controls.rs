@@ -1,13 +1,13 @@
 //! The controls: the words, and how the clip is sampled.
 
 use eframe::egui;
-use eframe::egui::{DragValue, Response, RichText, Slider, TextEdit, Ui, vec2};
+use eframe::egui::{DragValue, RichText, Slider, TextEdit, Ui, vec2};
 
 use driftless_clip::config::SHORTCUT_STEPS;
 
 use super::view::{MOST_VARIANTS, View};
 use crate::app::theme;
-use crate::app::widgets::{choices, section};
+use crate::app::widgets::{choices, row, section};
 
 /// Most steps that can be chosen, and the largest guidance.
 const MOST_STEPS: usize = 64;
@@ -31,20 +31,6 @@ pub(super) fn panel(ui: &mut Ui, view: &mut View) -> Option<Asked> {
     section(ui, "Examples");
     examples(ui, view);
     asked
-}
-
-/// A row with a label in front of its control.
-fn row(ui: &mut Ui, name: &str, hint: &str, control: impl FnOnce(&mut Ui) -> Response) {
-    ui.horizontal(|ui| {
-        let label = RichText::new(name).color(theme::palette(ui).muted);
-        let size = vec2(84.0, 24.0);
-        let left = egui::Layout::left_to_right(egui::Align::Center);
-        let label = ui.allocate_ui_with_layout(size, left, |ui| {
-            ui.set_min_width(size.x);
-            ui.label(label).on_hover_text(hint).id
-        });
-        control(ui).labelled_by(label.inner).on_hover_text(hint);
-    });
 }
 
 fn words(ui: &mut Ui, view: &mut View) {

@@ -20,6 +20,7 @@ use self::controls::Asked;
 use self::view::View;
 use self::worker::{Answer, Worker};
 use super::theme;
+use super::widgets::loading;
 use crate::workspace::paths::{folder_name, unused_file};
 use crate::workspace::playable_world::CheckpointOrigin;
 use crate::workspace::{BackgroundExport, Notify, UserPaths};
@@ -229,7 +230,7 @@ impl FilmPage {
             .inner;
         let busy = self.export.is_some();
         let Some(view) = &mut self.view else {
-            self.waiting(ui);
+            loading(ui, self.failure.as_deref());
             return end;
         };
         let failure = self.failure.as_deref();
@@ -297,19 +298,6 @@ impl FilmPage {
             });
         });
         end
-    }
-
-    /// Says that the network is loaded, or why there is none.
-    fn waiting(&self, ui: &mut Ui) {
-        let palette = theme::palette(ui);
-        ui.add_space(40.0);
-        ui.vertical_centered(|ui| {
-            let text = match &self.failure {
-                Some(why) => RichText::new(why).color(palette.alert),
-                None => RichText::new("Loading the network…").color(palette.muted),
-            };
-            ui.label(text);
-        });
     }
 }
 

@@ -14,7 +14,7 @@ use super::specimens::KnownPlate;
 use super::view::{FileKind, View};
 use super::wish::{dose_ends, dose_warning, figure, matching};
 use crate::app::theme;
-use crate::app::widgets::{checkbox, choices, section};
+use crate::app::widgets::{checkbox, choices, row, section};
 
 /// Height of the list of drugs, in points.
 const DRUGS: f32 = 150.0;
@@ -37,20 +37,6 @@ pub(super) fn panel(ui: &mut Ui, view: &mut View, busy: bool) -> Option<FileKind
     flow(ui, view);
     section(ui, "Save");
     files(ui, busy)
-}
-
-/// A row with a label in front of its control.
-fn row(ui: &mut Ui, name: &str, hint: &str, control: impl FnOnce(&mut Ui) -> Response) {
-    ui.horizontal(|ui| {
-        let label = RichText::new(name).color(theme::palette(ui).muted);
-        let size = vec2(84.0, 24.0);
-        let left = egui::Layout::left_to_right(egui::Align::Center);
-        let label = ui.allocate_ui_with_layout(size, left, |ui| {
-            ui.set_min_width(size.x);
-            ui.label(label).on_hover_text(hint).id
-        });
-        control(ui).labelled_by(label.inner).on_hover_text(hint);
-    });
 }
 
 /// The search field and the drugs that it finds.

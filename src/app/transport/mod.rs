@@ -25,6 +25,7 @@ use self::view::{FileKind, View};
 use self::wish::Wish;
 use self::worker::{Answer, Bench, Morph, Recorded, Worker};
 use super::theme;
+use super::widgets::loading;
 use crate::workspace::{BackgroundExport, Notify, UserPaths};
 use crate::{Error, Result};
 
@@ -278,7 +279,7 @@ impl TransportPage {
                     .show(ui, |ui| strip::pictures(ui, view, failure));
             }
         } else {
-            self.waiting(ui);
+            loading(ui, self.failure.as_deref());
         }
         if let Some(kind) = file {
             self.record(kind);
@@ -308,19 +309,6 @@ impl TransportPage {
             });
         });
         end
-    }
-
-    /// Says that the network is loaded, or why there is none.
-    fn waiting(&self, ui: &mut Ui) {
-        let palette = theme::palette(ui);
-        ui.add_space(40.0);
-        ui.vertical_centered(|ui| {
-            let text = match &self.failure {
-                Some(why) => RichText::new(why).color(palette.alert),
-                None => RichText::new("Loading the network…").color(palette.muted),
-            };
-            ui.label(text);
-        });
     }
 }
 

@@ -22,15 +22,17 @@ impl Sampler {
         };
         self.reset(&first, params)?;
         let mut actions = vec![0];
-        for image in images[len..].chunks(len) {
+        let latents = self.encode(&images[len..])?;
+        let frames = images[len..].chunks_exact(len);
+        for (image, latent) in frames.zip(latents.chunks_exact(self.latent.len())) {
             let mut best = (f32::INFINITY, 0);
             for action in 0..self.world.actions.len() as u32 {
-                let surprise = self.surprise(image, action, params)?;
+                let surprise = self.latent_surprise(latent, action, params)?;
                 if surprise < best.0 {
                     best = (surprise, action);
                 }
             }
-            self.give(image, best.1, params)?;
+            self.give_latent(image, latent, best.1, params)?;
             actions.push(best.1);
         }
         Ok(actions)

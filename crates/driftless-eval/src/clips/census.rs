@@ -4,7 +4,7 @@
 use driftless_worlds::caption::{OBJECT_NAMES, Place, Side, WALL_NAMES};
 
 use super::picture::{FRAME, SIDE};
-use crate::memory::probe::{self, Surface};
+use crate::maze_colours::{self, Surface};
 
 /// Share of a clip's frames in which a wall colour must lead on a side. Captions speak of walls that fill it
 /// in more of them.
@@ -47,7 +47,7 @@ impl Census {
         let mut walls = [[0_usize; WALL_NAMES.len()]; 3];
         for row in [SIDE / 2 - 1, SIDE / 2] {
             for column in 0..SIDE {
-                let surface = probe::surface(frame, row * SIDE + column);
+                let surface = maze_colours::surface(frame, row * SIDE + column);
                 if let Some(Surface::Wall(colour)) = surface {
                     walls[Side::of_column(column, SIDE) as usize][colour] += 1;
                 }
@@ -62,7 +62,7 @@ impl Census {
         let mut pixels = [(0_usize, 0_usize); OBJECT_NAMES.len()];
         let colourful = (0..SIDE * SIDE).filter(|&at| is_colourful(&frame[3 * at..3 * at + 3]));
         for at in colourful {
-            if let Some(Surface::Object(object)) = probe::surface(frame, at) {
+            if let Some(Surface::Object(object)) = maze_colours::surface(frame, at) {
                 pixels[object].0 += 1;
                 pixels[object].1 += at % SIDE;
             }

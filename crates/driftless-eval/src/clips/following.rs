@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use driftless_data::{ClipCaption, Dataset};
+use driftless_data::{Clip, ClipCaption, Dataset, Episode};
 use driftless_worlds::caption::{Fact, FactKind};
 
 use super::reader::ClipReader;
@@ -76,20 +76,37 @@ pub fn prompts(
 /// # Errors
 /// Returns an error if the dataset does not have it.
 pub fn real_clip(data: &Dataset, caption: &ClipCaption) -> Result<Vec<u8>> {
+    let range = caption.start..caption.start + caption.frames;
+    let episode = episode_of(data, caption, range.end)?;
+    Ok(episode.clip(range).images)
+}
+
+/// What a world needs to predict the real clip of a caption: up to `context` frames before it, and the
+/// actions that led through it. Of a clip at the start of its episode the first frame is given, and the
+/// clip begins with the second.
+///
+/// # Errors
+/// Returns an error if the dataset does not have the clip.
+pub fn clip_before(
+    data: &Dataset,
+    caption: &ClipCaption,
+    context: usize,
+) -> Result<(Clip, Vec<u32>)> {
+    let first = caption.start.max(1);
+    let end = first + caption.frames;
+    let episode = episode_of(data, caption, end)?;
+    let clip = episode.clip(first.saturating_sub(context)..first);
+    Ok((clip, episode.actions[first..end].to_vec()))
+}
+
+/// The episode of a caption, which has at least `end` frames.
+fn episode_of<'a>(data: &'a Dataset, caption: &ClipCaption, end: usize) -> Result<&'a Episode> {
     let is_it = |path: &Path| path.file_name().is_some_and(|name| *name == *caption.file);
     let episode = data.files.iter().position(|file| is_it(file));
     let episode = episode.and_then(|at| data.episodes.get(at));
-    let range = caption.start..caption.start + caption.frames;
-    let clip = episode.filter(|episode| range.end <= episode.frames());
-    let clip = clip.map(|episode| episode.clip(range).images);
-    clip.ok_or_else(|| {
-        Error::Episodes(format!(
-            "{} has no frames {} to {}",
-            caption.file,
-            caption.start,
-            caption.start + caption.frames
-        ))
-    })
+    episode
+        .filter(|episode| end <= episode.frames())
+        .ok_or_else(|| Error::Episodes(format!("{} has no frame {}", caption.file, end.max(1) - 1)))
 }
 
 /// Some of the prompts.

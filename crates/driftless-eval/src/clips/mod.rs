@@ -20,7 +20,8 @@ mod tables;
 pub use comparison::{ClipProbes, ClipSource, MakeClip, SourceReport, compare, comparison_tables};
 pub use features::ClipFeatures;
 pub use following::{
-    FollowingReport, FollowingScore, Prompt, PromptGroup, prompt_following, prompts, real_clip,
+    FollowingReport, FollowingScore, Prompt, PromptGroup, clip_before, prompt_following, prompts,
+    real_clip,
 };
 pub use motion_probe::MotionProbe;
 pub use reader::{ClipReader, ClipReading};

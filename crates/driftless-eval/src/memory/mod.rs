@@ -11,7 +11,6 @@
 pub mod case;
 mod frame_times;
 mod poses;
-pub(crate) mod probe;
 pub mod rollout;
 pub mod score;
 mod tables;

@@ -5,9 +5,9 @@ use serde::Serialize;
 use driftless_data::metrics::{SquaredError, fraction};
 
 use super::case::{MemoryCase, MemoryTest, frame};
-use super::probe;
 use super::rollout::MemoryMode;
 use crate::Result;
+use crate::maze_colours;
 use crate::pose::{PoseProbe, PoseStats, ProbePose};
 
 /// How often a probe named what really was to be seen.
@@ -130,11 +130,12 @@ impl Shown {
                 continue;
             };
             let image = frame(images, t, case.actions.len());
-            if let Some(colour) = probe::dominant(sights) {
-                self.walls.add(probe::wall_colour(image, width), colour);
+            if let Some(colour) = maze_colours::dominant(sights) {
+                self.walls
+                    .add(maze_colours::wall_colour(image, width), colour);
             }
-            if let Some(seen) = probe::object_in_sight(sights) {
-                self.objects.add(probe::object(image), seen);
+            if let Some(seen) = maze_colours::object_in_sight(sights) {
+                self.objects.add(maze_colours::object(image), seen);
             }
             if let Some(pose) = pose {
                 let truth = ProbePose {
@@ -218,9 +219,9 @@ pub(super) fn histories(
     for (case, images) in cases.iter().zip(predicted) {
         if let Some(colour) = case.painted {
             let image = frame(images, case.arrival, case.actions.len());
-            shown.add(probe::wall_colour(image, width), colour);
+            shown.add(maze_colours::wall_colour(image, width), colour);
             real.add(
-                probe::wall_colour(case.true_frame(case.arrival), width),
+                maze_colours::wall_colour(case.true_frame(case.arrival), width),
                 colour,
             );
         }

@@ -51,7 +51,7 @@ pub(crate) struct ClipBatch {
     pub given: Vec<f32>,
     /// Signal levels, [N].
     pub tau: Vec<f32>,
-    /// Step sizes of a shortcut, as the number K of steps; `None` where the clean clip is the target. [N].
+    /// The shortcut that a clip trains; `None` where its target is the clean clip. [N].
     pub shortcuts: Vec<Option<Shortcut>>,
     /// Words of the prompts, [N].
     pub prompts: Vec<Vec<u32>>,

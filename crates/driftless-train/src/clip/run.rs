@@ -70,11 +70,8 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
-    let files = layout.state(TrainStage::Clip);
-    if !options.resume && files.exist() {
-        let what =
-            "already holds a run: use --resume to continue it, or another --out to start a new one";
-        return Err(Error::invalid(files.folder(), what));
+    if !options.resume {
+        layout.state(TrainStage::Clip).check_unused()?;
     }
     let device = candle_device(options.device)?;
     let source = world_folder(options, &layout)?;
@@ -95,6 +92,9 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     if options.resume && path.exists() {
         check_same(&path, &config)?;
     }
+    if let Some(folder) = &options.from {
+        check_start(folder, &config)?;
+    }
     RunLock::check(&layout)?;
     let memory = settings.memory_gib * f64::from(1 << 30);
     let mut store = FrameStore::new(info, layout.root(), memory as u64);
@@ -113,7 +113,6 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let clips = Clips::new(&settings, &config, &store, &captions, latents)?;
     let (mut task, vars) = ClipTask::new(&layout, &settings, &config, clips, &device)?;
     if let Some(folder) = &options.from {
-        check_start(folder, &config)?;
         load_weights(&folder.join(CLIP_WEIGHTS), &vars)?;
     }
     let training = TrainLoop {
@@ -137,12 +136,7 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
 }
 
 fn read_settings(options: &ClipOptions, layout: &RunLayout) -> Result<ClipSettings> {
-    let own = layout.settings();
-    let mut settings = match &options.config {
-        Some(path) => ClipSettings::read(path)?,
-        None if own.exists() => ClipSettings::read(&own)?,
-        None => ClipSettings::default(),
-    };
+    let mut settings = layout.read_settings(options.config.as_deref(), ClipSettings::read)?;
     if let Some(seed) = options.seed {
         settings.seed = seed;
     }

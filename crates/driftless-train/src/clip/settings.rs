@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use driftless_clip::{ClipSampling, ClipShape};
 use driftless_data::PathError as _;
-use driftless_data::fs::read_text;
 
-use crate::settings::{OptimizerSettings, overlay};
+use crate::settings::{OptimizerSettings, read_over};
 use crate::{Error, Result};
 
 /// The settings of a clip run.
@@ -79,13 +78,7 @@ impl ClipSettings {
     /// # Errors
     /// Returns an error if the file is missing or not TOML, or if a key is unknown or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
-        let wrong =
-            |e: toml::de::Error| Error::invalid(path, e.to_string().trim().replace('\n', " "));
-        let given: toml::Table = toml::from_str(&read_text(path)?).map_err(wrong)?;
-        let mut all = toml::Table::try_from(Self::default())
-            .map_err(|e| Error::invalid(path, e.to_string()))?;
-        overlay(&mut all, given);
-        let settings: Self = all.try_into().map_err(wrong)?;
+        let settings: Self = read_over(path, &Self::default())?;
         settings
             .check()
             .map_err(|what| Error::invalid(path, what))?;

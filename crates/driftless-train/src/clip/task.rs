@@ -72,10 +72,6 @@ impl Task for ClipTask<'_> {
         self.frames_per_step
     }
 
-    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
-        Ok(())
-    }
-
     fn step(
         &mut self,
         _step: u64,
@@ -110,10 +106,6 @@ impl Task for ClipTask<'_> {
             batch: report,
         };
         losses.backward(mean_squares)
-    }
-
-    fn is_frozen(&self, _step: u64, _name: &str) -> bool {
-        false
     }
 
     /// Half precision is enough to sample with, and halves what a world takes.

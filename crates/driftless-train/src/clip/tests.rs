@@ -154,6 +154,12 @@ fn what_does_not_fit_is_refused_before_the_work() {
     };
     let error = refuse(&other_size);
     assert!(error.contains("as in the world"), "{error}");
+    let no_clips = ClipOptions {
+        from: options.world.clone(),
+        ..options.clone()
+    };
+    let error = refuse(&no_clips);
+    assert!(error.contains("clip.json"), "{error}");
     std::fs::remove_file(options.data.join("captions.jsonl")).unwrap();
     let error = refuse(&options);
     assert!(error.contains("driftless caption"), "{error}");

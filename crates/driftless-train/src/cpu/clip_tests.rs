@@ -1,9 +1,8 @@
 //! The hand-written passes of the clip network against candle's, and against finite differences.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use driftless_clip::config::FORMAT_VERSION;
 use driftless_clip::{ClipNetwork, ClipSampling, ClipShape};
@@ -13,6 +12,7 @@ use driftless_model::params::Params;
 
 use super::*;
 use crate::clip::task::loss;
+use crate::cpu::gradient_checks::{Differences, assert_same_gradient, numbers, shake};
 use crate::cpu::simd;
 
 fn config() -> ClipConfig {
@@ -34,10 +34,6 @@ fn config() -> ClipConfig {
         examples: Vec::new(),
         vocabulary: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
     }
-}
-
-fn numbers(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    (0..count).map(|_| StandardNormal.sample(rng)).collect()
 }
 
 /// Clips with and without a given frame, with prompts of all lengths, some of which learn shortcuts.
@@ -75,12 +71,7 @@ fn parameters(config: &ClipConfig, rng: &mut ChaCha8Rng) -> (ClipNetwork, BTreeM
     let params = Params::seeded(3, &Device::Cpu);
     let network = ClipNetwork::new(&params, config).unwrap();
     let vars = params.finish().unwrap();
-    for var in vars.values() {
-        let noise =
-            Tensor::from_vec(numbers(var.elem_count(), rng), var.dims(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.2).unwrap()).unwrap())
-            .unwrap();
-    }
+    shake(&vars, 0.2, rng);
     (network, vars)
 }
 
@@ -104,19 +95,8 @@ fn loss_and_gradient_are_those_of_the_network() {
                     "{set:?}: {loss} {expected}"
                 );
             }
-            for (name, var) in &vars {
-                let layout = trainer.layout();
-                let ours = layout.find(name, trainer.gradient()).unwrap();
-                let theirs = gradient.get(var).unwrap().flatten_all().unwrap();
-                let theirs: Vec<f32> = theirs.to_vec1().unwrap();
-                let size = theirs.iter().map(|x| x * x).sum::<f32>().sqrt();
-                let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2));
-                let off = off.sum::<f32>().sqrt();
-                assert!(
-                    size > 0.0 && off < 1e-4 * size,
-                    "{set:?}: {name} is off by {off} of {size}"
-                );
-            }
+            let gradient_of = (&*trainer.layout(), trainer.gradient());
+            assert_same_gradient(&vars, gradient_of, &gradient, set);
         });
     }
 }
@@ -131,25 +111,15 @@ fn gradient_matches_finite_differences() {
     let mut trainer = ClipTrainer::new(&config, &vars).unwrap();
     trainer.step(&vars, &batch).unwrap();
     let (layout, gradient) = (trainer.layout(), trainer.gradient().to_vec());
-    for (name, var) in &vars {
-        let direction = numbers(var.elem_count(), &mut rng);
-        let own = layout.find(name, &gradient).unwrap().iter();
-        let slope: f64 = own.zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
-        let direction = Tensor::from_vec(direction, var.dims(), &Device::Cpu).unwrap();
-        let start = var.as_tensor().copy().unwrap();
-        let mut at = |by: f64| {
-            var.set(&(&start + (&direction * by).unwrap()).unwrap())
-                .unwrap();
-            trainer.step(&vars, &batch).unwrap()
-        };
-        let step = 1e-3;
-        let measured = (at(step) - at(-step)) / (2.0 * step);
-        var.set(&start).unwrap();
-        assert!(
-            (measured - slope).abs() < 0.03 * slope.abs().max(0.1),
-            "{name}: measured {measured}, computed {slope}"
-        );
-    }
+    let differences = Differences {
+        step: 1e-3,
+        tolerance: 0.03,
+        least: 0.1,
+    };
+    let gradient = (&*layout, &gradient[..]);
+    differences.assert_slopes(&vars, gradient, &mut rng, &mut || {
+        trainer.step(&vars, &batch).unwrap()
+    });
 }
 
 #[test]

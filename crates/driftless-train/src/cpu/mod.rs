@@ -23,6 +23,7 @@ mod cell_block;
 mod cell_block_stack;
 mod clip;
 mod clip_block;
+mod clip_block_gradient;
 pub(super) mod clip_trainer;
 mod condition_embeddings;
 mod delta;
@@ -32,6 +33,8 @@ pub(super) mod dynamics_trainer;
 mod encoder_decoder;
 pub(super) mod frame_encoder;
 pub(crate) mod frame_patches;
+#[cfg(test)]
+mod gradient_checks;
 mod gradient_chunks;
 mod level_coefficients;
 mod linear;

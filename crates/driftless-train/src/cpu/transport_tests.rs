@@ -1,7 +1,6 @@
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use driftless_data::cells::Compound;
 use driftless_flow::prediction::Prediction;
@@ -14,6 +13,7 @@ use driftless_transport::network::ConditionBatch;
 use driftless_transport::{Condition, Route, Source, TransportNetwork};
 
 use super::*;
+use crate::cpu::gradient_checks::{Differences, assert_same_gradient, numbers, shake};
 use crate::cpu::simd;
 
 fn config() -> TransportConfig {
@@ -65,10 +65,6 @@ fn config() -> TransportConfig {
     }
 }
 
-fn numbers(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    (0..count).map(|_| StandardNormal.sample(rng)).collect()
-}
-
 fn batch(config: &TransportConfig, n: usize, rng: &mut ChaCha8Rng) -> TransportBatch {
     let row = |i: usize| {
         let condition = Condition {
@@ -95,12 +91,7 @@ fn parameters(
     let params = Params::seeded(3, &Device::Cpu);
     let network = TransportNetwork::new(&params, config).unwrap();
     let vars = params.finish().unwrap();
-    for var in vars.values() {
-        let noise =
-            Tensor::from_vec(numbers(var.elem_count(), rng), var.dims(), &Device::Cpu).unwrap();
-        var.set(&(var.as_tensor() + (noise * 0.1).unwrap()).unwrap())
-            .unwrap();
-    }
+    shake(&vars, 0.1, rng);
     (network, vars)
 }
 
@@ -130,31 +121,8 @@ fn loss_and_gradient_are_those_of_the_network() {
             let mean = losses.iter().sum::<f64>() / n as f64;
             assert!((mean - loss).abs() < 1e-5 * loss, "{set:?}: {mean} {loss}");
         }
-        for (name, var) in &vars {
-            let ours = trainer
-                .layout()
-                .find(name, trainer.gradient())
-                .unwrap()
-                .to_vec();
-            let theirs: Vec<f32> = expected
-                .get(var)
-                .unwrap()
-                .flatten_all()
-                .unwrap()
-                .to_vec1()
-                .unwrap();
-            let size = theirs.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let off = ours
-                .iter()
-                .zip(&theirs)
-                .map(|(a, b)| (a - b).powi(2))
-                .sum::<f32>()
-                .sqrt();
-            assert!(
-                size > 0.0 && off < 1e-4 * size,
-                "{set:?}: {name} is off by {off} of {size}"
-            );
-        }
+        let gradient_of = (&*trainer.layout(), trainer.gradient());
+        assert_same_gradient(&vars, gradient_of, &expected, set);
     });
 }
 
@@ -166,30 +134,15 @@ fn gradient_matches_finite_differences() {
     let mut trainer = TransportTrainer::new(&config, &vars).unwrap();
     trainer.step(&vars, &batch).unwrap();
     let (layout, gradient) = (trainer.layout(), trainer.gradient().to_vec());
-    for (name, var) in &vars {
-        let direction = numbers(var.elem_count(), &mut rng);
-        let slope: f64 = layout
-            .find(name, &gradient)
-            .unwrap()
-            .iter()
-            .zip(&direction)
-            .map(|(g, d)| f64::from(g * d))
-            .sum();
-        let direction = Tensor::from_vec(direction, var.dims(), &Device::Cpu).unwrap();
-        let start = var.as_tensor().copy().unwrap();
-        let mut at = |by: f64| {
-            var.set(&(&start + (&direction * by).unwrap()).unwrap())
-                .unwrap();
-            trainer.step(&vars, &batch).unwrap().iter().sum::<f64>() / 5.0
-        };
-        let step = 2e-3;
-        let measured = (at(step) - at(-step)) / (2.0 * step);
-        var.set(&start).unwrap();
-        assert!(
-            (measured - slope).abs() < 0.02 * slope.abs().max(0.05),
-            "{name}: measured {measured}, computed {slope}"
-        );
-    }
+    let differences = Differences {
+        step: 2e-3,
+        tolerance: 0.02,
+        least: 0.05,
+    };
+    let gradient = (&*layout, &gradient[..]);
+    differences.assert_slopes(&vars, gradient, &mut rng, &mut || {
+        trainer.step(&vars, &batch).unwrap().iter().sum::<f64>() / 5.0
+    });
 }
 
 #[test]

@@ -53,12 +53,8 @@ pub fn run_transport(
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
-    let files = layout.state(TrainStage::Transport);
-    if !options.resume && files.exist() {
-        return Err(Error::invalid(
-            files.folder(),
-            "already holds a run: use --resume to continue it, or another --out to start a new one",
-        ));
+    if !options.resume {
+        layout.state(TrainStage::Transport).check_unused()?;
     }
     RunLock::check(&layout)?;
     let data = CellDataset::read(&options.data)?;
@@ -101,12 +97,7 @@ pub fn run_transport(
 }
 
 fn read_settings(options: &TransportOptions, layout: &RunLayout) -> Result<TransportSettings> {
-    let own = layout.settings();
-    let mut settings = match &options.config {
-        Some(path) => TransportSettings::read(path)?,
-        None if own.exists() => TransportSettings::read(&own)?,
-        None => TransportSettings::default(),
-    };
+    let mut settings = layout.read_settings(options.config.as_deref(), TransportSettings::read)?;
     if let Some(seed) = options.seed {
         settings.seed = seed;
     }

@@ -69,10 +69,6 @@ impl Task for TransportTask<'_> {
         self.batch_size
     }
 
-    fn before_step(&mut self, _step: u64, _optimizer: &mut Optimizer) -> Result<()> {
-        Ok(())
-    }
-
     fn step(
         &mut self,
         _step: u64,
@@ -96,10 +92,6 @@ impl Task for TransportTask<'_> {
                 errors: Vec::new(),
             },
         })
-    }
-
-    fn is_frozen(&self, _step: u64, _name: &str) -> bool {
-        false
     }
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {

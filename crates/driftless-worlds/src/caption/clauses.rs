@@ -41,6 +41,34 @@ impl Grouped {
     }
 }
 
+/// How a language speaks of a drive.
+pub(super) struct DriveWords {
+    /// Templates of two and three phases, as of [`in_order`].
+    pub two: &'static [&'static str],
+    pub three: &'static [&'static str],
+    pub course: fn(Bend) -> &'static [&'static str],
+    pub speed: fn(Pace) -> &'static [&'static str],
+    pub surface: fn(Ground) -> &'static [&'static str],
+}
+
+impl DriveWords {
+    /// What is said of a drive, or nothing.
+    pub fn text(&self, facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
+        let bends = facts.road.iter();
+        let bends = bends.map(|bend| one((self.course)(*bend), rng).to_owned());
+        let bends: Vec<String> = bends.collect();
+        let road = in_order(&bends, self.two, self.three, rng);
+        let pace = facts
+            .pace
+            .map(|pace| one((self.speed)(pace), rng).to_owned());
+        let ground = facts
+            .ground
+            .map(|ground| one((self.surface)(ground), rng).to_owned());
+        let clauses = Some(road).filter(|road| !road.is_empty()).into_iter();
+        shuffled(clauses.chain(pace).chain(ground).collect(), rng).join(", ")
+    }
+}
+
 /// One of several.
 pub(super) fn one<'a>(choices: &[&'a str], rng: &mut ChaCha8Rng) -> &'a str {
     choices.choose(rng).copied().unwrap_or_default()

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::clauses::{Grouped, fill, in_order, listed, one, shuffled};
+use super::clauses::{DriveWords, Grouped, fill, in_order, listed, one, shuffled};
 use super::fact::{Bend, Ground, MotionKind, Pace, Place, Side};
 
 /// The mood of a text's verbs.
@@ -71,7 +71,7 @@ pub(super) fn text(facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
             .map(|(place, which)| object(*place, *which, with, rng)),
     );
     let sights = listed(&shuffled(sights, rng), "and", rng);
-    let drive = drive(facts, rng);
+    let drive = DRIVE.text(facts, rng);
     if !drive.is_empty() {
         return drive;
     }
@@ -326,21 +326,13 @@ fn object(place: Place, object: usize, noun: bool, rng: &mut ChaCha8Rng) -> Stri
     fill(one(templates, rng), colour, &named, place)
 }
 
-/// What is said of a drive, or nothing.
-fn drive(facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
-    let bends: Vec<String> = facts
-        .road
-        .iter()
-        .map(|bend| one(course(*bend), rng).to_owned())
-        .collect();
-    let road = in_order(&bends, &TWO[..TWO_ORDERS], &THREE, rng);
-    let pace = facts.pace.map(|pace| one(speed(pace), rng).to_owned());
-    let ground = facts
-        .ground
-        .map(|ground| one(surface(ground), rng).to_owned());
-    let clauses = Some(road).filter(|road| !road.is_empty()).into_iter();
-    shuffled(clauses.chain(pace).chain(ground).collect(), rng).join(", ")
-}
+const DRIVE: DriveWords = DriveWords {
+    two: TWO.split_at(TWO_ORDERS).0,
+    three: &THREE,
+    course,
+    speed,
+    surface,
+};
 
 fn course(bend: Bend) -> &'static [&'static str] {
     match bend {

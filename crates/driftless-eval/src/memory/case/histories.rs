@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use driftless_worlds::maze::{Maze, Sight, WALL_PALETTE, WallBlock};
 
-use super::super::probe::dominant;
 use super::take::{SWAY, Take, places, pose, turns};
 use super::{HALF_TURN, MemoryCase};
 use crate::Result;
+use crate::maze_colours::dominant;
 
 /// Share of the columns that must show the painted walls.
 const PAINTED_SHARE: f64 = 0.6;

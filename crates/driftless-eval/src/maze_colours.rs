@@ -26,7 +26,7 @@ pub(crate) enum Surface {
 }
 
 /// The wall colour that most columns show, by the true sights.
-pub(super) fn dominant(sights: &[Sight]) -> Option<usize> {
+pub(crate) fn dominant(sights: &[Sight]) -> Option<usize> {
     let mut counts = [0; WALL_PALETTE.len()];
     for sight in sights {
         if let Sight::Wall(colour) = sight {
@@ -37,7 +37,7 @@ pub(super) fn dominant(sights: &[Sight]) -> Option<usize> {
 }
 
 /// The object that fills most columns, by the true sights, if it is large enough to be asked for.
-pub(super) fn object_in_sight(sights: &[Sight]) -> Option<usize> {
+pub(crate) fn object_in_sight(sights: &[Sight]) -> Option<usize> {
     let mut counts = [0; OBJECT_PALETTE.len()];
     for sight in sights {
         if let Sight::Object(object) = sight {
@@ -48,7 +48,7 @@ pub(super) fn object_in_sight(sights: &[Sight]) -> Option<usize> {
 }
 
 /// The wall colour that most columns of a frame show, u8 RGB `[H, W, 3]` with rows of `width` pixels.
-pub(super) fn wall_colour(image: &[u8], width: usize) -> Option<usize> {
+pub(crate) fn wall_colour(image: &[u8], width: usize) -> Option<usize> {
     let height = image.len() / (3 * width).max(1);
     let mut counts = [0; WALL_PALETTE.len()];
     // At eye level, walls show neither their dark foot nor their bright band.
@@ -63,7 +63,7 @@ pub(super) fn wall_colour(image: &[u8], width: usize) -> Option<usize> {
 }
 
 /// The object that fills most of a frame, if one is there.
-pub(super) fn object(image: &[u8]) -> Option<usize> {
+pub(crate) fn object(image: &[u8]) -> Option<usize> {
     let mut counts = [0; OBJECT_PALETTE.len()];
     for at in 0..image.len() / 3 {
         if let Some(Surface::Object(object)) = surface(image, at) {
