@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every test. First installs the tools of the window tests, shader validators and ffmpeg if it can
-# (apt-get as root or with passwordless sudo), and the Python packages of the recording scripts (pip). At
+# (apt-get as root or with passwordless sudo), and the packages of the Python tests (pip). At
 # the end it lists what is missing and which tests were skipped. With CI=true, a missing tool is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -11,7 +11,7 @@ COMMANDS="Xvfb openbox xdotool wmctrl import"
 VALIDATORS="spirv-val glslangValidator"
 # tests/collect.rs expects them here.
 PYTHON_PACKAGES=target/test-python
-PYTHON_NAMES="ale-py gymnasium minigrid numpy"
+PYTHON_NAMES="ale-py gymnasium minigrid numpy pytest"
 
 say() {
     printf '%s\n' "test.sh: $*"
@@ -47,7 +47,7 @@ install_tools() {
 
 have_python_packages() {
     [ -d "$PYTHON_PACKAGES" ] &&
-        PYTHONPATH="$PYTHON_PACKAGES" python3 -c "import ale_py, gymnasium, minigrid, numpy" 2>/dev/null
+        PYTHONPATH="$PYTHON_PACKAGES" python3 -c "import ale_py, gymnasium, minigrid, numpy, pytest" 2>/dev/null
 }
 
 install_python_packages() {
@@ -76,6 +76,10 @@ else
 fi
 result=$?
 
+if have_python_packages; then
+    PYTHONPATH="$PWD/$PYTHON_PACKAGES" sh scripts/test_python.sh || result=1
+fi
+
 # skipped WHAT TESTS
 skipped() {
     if [ "${CI:-}" = true ]; then
@@ -95,5 +99,5 @@ command -v ffmpeg >/dev/null ||
     skipped ffmpeg "the video tests (tests/import.rs)"
 [ -d "$PYTHON_PACKAGES" ] ||
     skipped "$PYTHON_NAMES in $PYTHON_PACKAGES (needs python3, pip and a package registry)" \
-        "the recording scripts' tests (tests/collect.rs)"
+        "the recording scripts' tests (tests/collect.rs) and those of the Python package"
 exit "$result"

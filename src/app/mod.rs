@@ -5,6 +5,7 @@
 
 mod about;
 mod adapter;
+mod browse;
 mod cards;
 mod commands_page;
 mod comparison;
@@ -66,7 +67,7 @@ use crate::workspace::{UserPaths, recording};
 use crate::{Error, Result};
 
 pub use self::config::check_settings;
-pub use self::options::{FirstStep, NewWorldOptions, WindowOptions};
+pub use self::options::{FirstPage, FirstStep, NewWorldOptions, WindowOptions};
 pub use self::present::drawing_times;
 
 /// How long closing the window waits for the trainer to save.
@@ -92,9 +93,7 @@ pub fn run(options: WindowOptions) -> Result<()> {
     }
     let server = check_display()?;
     let setup = WindowSetup {
-        new_world: options.new_world,
-        gallery: options.gallery,
-        cells: options.cells,
+        first: options.first,
         home: options.home,
         store: None,
         mailbox: Arc::default(),

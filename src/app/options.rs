@@ -22,14 +22,26 @@ pub struct WindowOptions {
     /// Where to write the played frames as an episode when the window closes. Their journal is in the folder for
     /// unfinished recordings in any case.
     pub record: Option<RecordOptions>,
-    /// Opens the "New world" page at this step.
-    pub new_world: Option<NewWorldOptions>,
-    /// Shows every world first, to a person who has not played yet.
-    pub gallery: bool,
-    /// Opens the page of the transport network in this checkpoint folder.
-    pub cells: Option<PathBuf>,
+    /// What it shows first.
+    pub first: FirstPage,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
+}
+
+/// What the window shows first.
+#[derive(Clone, Debug, Default)]
+pub enum FirstPage {
+    /// The game.
+    #[default]
+    Game,
+    /// Every world, to a person who has not played yet.
+    Worlds,
+    /// The "New world" page.
+    NewWorld(NewWorldOptions),
+    /// The page of the transport network in this checkpoint folder.
+    Cells(PathBuf),
+    /// The episodes of the dataset in this folder.
+    Browse(PathBuf),
 }
 
 /// How the "New world" page opens.

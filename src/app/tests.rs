@@ -109,9 +109,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         actions: Arc::default(),
         params: SamplerParams::default(),
         record: None,
-        new_world: None,
-        gallery: false,
-        cells: None,
+        first: FirstPage::Game,
         home: None,
     }
 }

@@ -49,7 +49,7 @@ use super::adapter::DisplayServer;
 use super::cards;
 use super::config::{ConfigStore, WindowPlace};
 use super::keys::Shortcut;
-use super::options::NewWorldOptions;
+use super::options::FirstPage;
 use super::recovery::Recovery;
 use super::session::GameSession;
 use super::surface_gate::SurfaceGate;
@@ -59,12 +59,8 @@ use crate::Result;
 
 /// What is needed to build the window.
 pub(super) struct WindowSetup {
-    /// Opens the "New world" page at this step.
-    pub new_world: Option<NewWorldOptions>,
-    /// Shows every world first, to a person who has not played yet.
-    pub gallery: bool,
-    /// Opens the page of the transport network in this checkpoint folder.
-    pub cells: Option<PathBuf>,
+    /// What is shown first.
+    pub first: FirstPage,
     /// Where worlds, data and runs are stored; `None` uses the platform's folder.
     pub home: Option<PathBuf>,
     /// Settings to use instead of the user's own, with a notice about them.
@@ -117,13 +113,15 @@ impl Window {
             tracing::warn!("{notice}");
             env.notices.error(&notice);
         }
-        if let Some(options) = setup.new_world {
-            stage.open_new_world_at(options, env);
-        } else if let Some(folder) = setup.cells {
-            let opened = stage.open_cells(&folder, env);
-            env.report(opened);
-        } else if setup.gallery && env.preferences.config().welcomed.is_empty() {
-            stage.greet(env);
+        match setup.first {
+            FirstPage::NewWorld(options) => stage.open_new_world_at(options, env),
+            FirstPage::Cells(folder) => {
+                let opened = stage.open_cells(&folder, env);
+                env.report(opened);
+            }
+            FirstPage::Browse(folder) => stage.open_browser(&folder, env),
+            FirstPage::Worlds if env.preferences.config().welcomed.is_empty() => stage.greet(env),
+            FirstPage::Worlds | FirstPage::Game => {}
         }
         Ok(window)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use driftless::{Error, Result, interrupt};
-use driftless_clip::{ClipMaker, ClipParams, ClipRequest};
+use driftless_clip::{ClipMaker, ClipParams, ClipRequest, MadeClip};
 use driftless_data::layout::is_episode;
 use driftless_data::{Episode, export, media};
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, candle_device};
@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> Result<()> {
         height,
         width: width * columns.len(),
         images: super::side_by_side(&columns, 3 * width),
-        actions: actions(args, &folder, &columns, params.frames)?,
+        actions: actions(args, &folder, &clips, params.frames)?,
         rewards: vec![0.0; params.frames],
         extras: BTreeMap::new(),
     };
@@ -122,14 +122,16 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The actions that explain the clip, for an episode to play on from; other files hold none.
-fn actions(args: &Args, folder: &Path, clips: &[&[u8]], frames: usize) -> Result<Vec<u32>> {
+/// The clip's actions, for an episode to play on from: those that the network tells, or those that explain
+/// the frames best. Other files hold none.
+fn actions(args: &Args, folder: &Path, clips: &[MadeClip], frames: usize) -> Result<Vec<u32>> {
     match clips {
-        [clip] if is_episode(&args.out) => {
+        [clip] if is_episode(&args.out) && clip.actions.is_empty() => {
             let mut engine = driftless_engine::open(folder, args.device, &GpuSource::Own)?;
             let params = SamplerParams::of_world(engine.world());
-            Ok(engine.infer_actions(clip, &params)?)
+            Ok(engine.infer_actions(&clip.images, &params)?)
         }
+        [clip] if is_episode(&args.out) => Ok(clip.actions.clone()),
         _ => Ok(vec![0; frames]),
     }
 }

@@ -1,6 +1,7 @@
 //! One module per subcommand: its arguments, and the library calls behind it.
 
 pub mod bench;
+pub mod browse;
 pub mod caption;
 pub mod completions;
 pub mod devices;

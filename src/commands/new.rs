@@ -53,9 +53,7 @@ pub fn run(args: Args) -> Result<()> {
         fps: None,
         actions: Arc::default(),
         record: None,
-        gallery: false,
-        cells: None,
-        new_world: Some(app::NewWorldOptions {
+        first: app::FirstPage::NewWorld(app::NewWorldOptions {
             first,
             settings: args.config,
         }),

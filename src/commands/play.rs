@@ -126,9 +126,11 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
             overwrite: args.overwrite,
             ..RecordOptions::default()
         }),
-        new_world: None,
-        gallery,
-        cells: None,
+        first: if gallery {
+            app::FirstPage::Worlds
+        } else {
+            app::FirstPage::Game
+        },
         home: None,
     })
 }
@@ -153,9 +155,7 @@ fn show_cells(args: &Args, folder: PathBuf) -> Result<()> {
         actions: Arc::default(),
         fps: None,
         record: None,
-        new_world: None,
-        gallery: false,
-        cells: Some(folder),
+        first: app::FirstPage::Cells(folder),
         home: None,
     })
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use driftless::{Error, Result};
+use driftless_clip::ClipOrigin;
 use driftless_data::{PathError as _, export};
 use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Threads};
 use driftless_model::checkpoint::{STARTING_CLIPS, read_config};
@@ -83,10 +84,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::invalid(&args.file, report.to_string()));
     }
     if args.json {
-        Ok(())
-    } else {
-        super::print(&report.to_string())
+        return Ok(());
     }
+    for note in recording.start_notes().values() {
+        if let Ok(origin) = serde_json::from_value::<ClipOrigin>(note.clone()) {
+            super::print(&format!("It starts from a clip made from words: {origin}"))?;
+        }
+    }
+    super::print(&report.to_string())
 }
 
 /// A player for the session's simulator, and its frame rate.
@@ -138,7 +143,9 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
     };
     let engine = driftless_engine::open(&folder, options, &GpuSource::Own)?;
     Ok((
-        Box::new(LearnedWorld::new(engine, starts.into())),
+        Box::new(
+            LearnedWorld::new(engine, starts.into()).with_notes(recording.start_notes().clone()),
+        ),
         config.fps,
     ))
 }

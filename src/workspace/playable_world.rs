@@ -1,8 +1,12 @@
 //! A playable world, learned or simulated, for the window and for headless play.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
+
+use driftless_clip::ClipOrigin;
 use driftless_data::{Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_model::checkpoint;
@@ -22,6 +26,17 @@ pub struct CheckpointOrigin {
     pub folder: PathBuf,
     /// Compute device.
     pub device: DeviceOptions,
+}
+
+/// A clip to go on from.
+#[derive(Clone, Debug)]
+pub struct GivenClip {
+    /// Its frames, u8 RGB `[T, H, W, 3]`.
+    pub images: Arc<Vec<u8>>,
+    /// The actions that led to them, `[T]`; empty if they are not known.
+    pub actions: Vec<u32>,
+    /// How it came about, if it was made from words; kept in recordings.
+    pub origin: Option<ClipOrigin>,
 }
 
 /// A world, with what is needed to start playing it.
@@ -75,23 +90,34 @@ impl PlayableWorld {
         Ok(Self::new(origin, config, clips, 0))
     }
 
-    /// A learned world that goes on from frames without actions, u8 RGB [T, H, W, 3]: their actions are those
-    /// that explain them best ([`driftless_engine::Sampler::infer_actions`]). The world's own starting
-    /// clips follow.
+    /// A learned world that goes on from a clip. Without actions, the clip gets those that explain its frames
+    /// best ([`driftless_engine::Sampler::infer_actions`]). The world's own starting clips follow.
     ///
     /// # Errors
     /// Returns an error if the checkpoint is missing or broken, or if the frames are not of its size.
-    pub fn learned_from_frames(origin: CheckpointOrigin, images: &[u8]) -> Result<Self> {
+    pub fn learned_from_clip(origin: CheckpointOrigin, clip: &GivenClip) -> Result<Self> {
         let config = checkpoint::read_config(&origin.folder)?;
-        let mut engine =
-            driftless_engine::open(&origin.folder, origin.device, &GpuSource::Unavailable)?;
-        let actions = engine.infer_actions(images, &SamplerParams::of_world(&config))?;
+        let mut actions = clip.actions.clone();
+        if actions.is_empty() {
+            let mut engine =
+                driftless_engine::open(&origin.folder, origin.device, &GpuSource::Unavailable)?;
+            let params = SamplerParams::of_world(&config);
+            actions = engine.infer_actions(&clip.images, &params)?;
+        }
         let mut clips = vec![Clip {
-            images: images.to_vec(),
+            images: clip.images.to_vec(),
             actions,
         }];
         clips.extend(starting_clips(&origin.folder, &config, None)?.0);
-        Ok(Self::new(origin, config, clips, 0))
+        let note = clip.origin.as_ref().map(serde_json::to_value);
+        let notes = note.and_then(|note| Some((0, note.ok()?)));
+        Ok(Self::with_notes(
+            origin,
+            config,
+            clips,
+            0,
+            notes.into_iter().collect(),
+        ))
     }
 
     /// The learned world in a checkpoint folder, which first plays `game` again. The world's own starting clips
@@ -140,6 +166,17 @@ impl PlayableWorld {
         clips: Vec<Clip>,
         first_clip: usize,
     ) -> Self {
+        Self::with_notes(origin, config, clips, first_clip, BTreeMap::new())
+    }
+
+    /// As [`Self::new`]; `notes` tell how clips came about.
+    fn with_notes(
+        origin: CheckpointOrigin,
+        config: WorldConfig,
+        clips: Vec<Clip>,
+        first_clip: usize,
+        notes: BTreeMap<usize, Value>,
+    ) -> Self {
         let clips: Arc<[Clip]> = clips.into();
         let CheckpointOrigin { folder, device } = origin.clone();
         Self {
@@ -151,7 +188,8 @@ impl PlayableWorld {
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
-                Ok(Box::new(LearnedWorld::new(engine, Arc::clone(&clips))))
+                let world = LearnedWorld::new(engine, Arc::clone(&clips));
+                Ok(Box::new(world.with_notes(notes.clone())))
             }),
         }
     }

@@ -34,6 +34,9 @@ pub struct ClipConfig {
     pub grid: [usize; 2],
     /// Numbers of a cell.
     pub channels: usize,
+    /// Actions of the world, one of which the network predicts for each frame; 0 if it knows none.
+    #[serde(default)]
+    pub actions: usize,
     /// Shape of the network.
     pub network: ClipShape,
     /// How it is sampled unless someone says otherwise.
@@ -121,13 +124,20 @@ impl ClipConfig {
     /// Returns an error that names `path` if it does not.
     pub fn check_world(&self, world: &WorldConfig, path: &Path) -> Result<()> {
         let (grid, channels) = (world.grid(), world.tokenizer.channels);
-        if (self.grid, self.channels) == (grid, channels) {
+        let actions = world.actions.len();
+        let what = if (self.grid, self.channels) != (grid, channels) {
+            format!(
+                "is for latents of {:?} cells with {} numbers, expected {grid:?} with {channels} as in the world's config.json",
+                self.grid, self.channels
+            )
+        } else if ![0, actions].contains(&self.actions) {
+            format!(
+                "is for {} actions, expected {actions} as in the world's config.json",
+                self.actions
+            )
+        } else {
             return Ok(());
-        }
-        let what = format!(
-            "is for latents of {:?} cells with {} numbers, expected {grid:?} with {channels} as in the world's config.json",
-            self.grid, self.channels
-        );
+        };
         Err(driftless_data::Error::invalid(path, what).into())
     }
 
@@ -157,6 +167,7 @@ impl ClipConfig {
                 "1 to 64 cells a side",
             ),
             ("channels", within(self.channels, 256), "1 to 256"),
+            ("actions", self.actions <= 1024, "0 to 1024"),
             (
                 "network.merge",
                 merges,
@@ -214,6 +225,11 @@ impl ClipConfig {
     /// Numbers of a frame's latent.
     pub fn frame_len(&self) -> usize {
         self.grid[0] * self.grid[1] * self.channels
+    }
+
+    /// Numbers of a frame as the network sees it: its latent, then its action.
+    pub fn frame_numbers(&self) -> usize {
+        self.frame_len() + self.actions
     }
 
     /// The shift of the schedule for a clip of so many frames. A longer clip says the same more often, so

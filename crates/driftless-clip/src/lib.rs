@@ -5,6 +5,7 @@
 //! words, and the prompt's mean in the modulation. It predicts the clean clip x̂.
 //!
 //! - [`config`]: `clip.json`, beside the other files of a world's checkpoint.
+//! - [`actions`]: the actions of a clip, which are predicted with its frames.
 //! - [`vocabulary`]: the words that a network knows.
 //! - [`network`]: the network.
 //! - [`maker`]: makes clips with a trained network.
@@ -21,6 +22,7 @@
 //! # }
 //! ```
 
+pub mod actions;
 pub mod config;
 mod error;
 mod layers;
@@ -34,6 +36,6 @@ mod tests;
 
 pub use config::{ClipConfig, ClipSampling, ClipShape};
 pub use error::{Error, Result};
-pub use maker::{ClipMaker, ClipParams, ClipProgress, ClipRequest, MadeClip};
+pub use maker::{ClipMaker, ClipOrigin, ClipParams, ClipProgress, ClipRequest, MadeClip};
 pub use network::{ClipInput, ClipNetwork, TextBatch};
 pub use vocabulary::Vocabulary;

@@ -1,11 +1,13 @@
 //! Makes clips with a trained network.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
 use driftless_flow::objective::Step;
@@ -16,6 +18,7 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 
+use crate::actions::chosen;
 use crate::config::{CLIP_CONFIG, CLIP_WEIGHTS, ClipConfig, step_index};
 use crate::network::{ClipInput, ClipNetwork, TextBatch};
 use crate::vocabulary::{Vocabulary, Words};
@@ -92,13 +95,73 @@ impl ClipParams {
     }
 }
 
+/// How a clip came about: all that is needed to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipOrigin {
+    /// What it was to show.
+    pub prompt: String,
+    /// What it was not to show.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub negative: String,
+    /// Whether its first frame was given.
+    #[serde(default)]
+    pub first_given: bool,
+    /// Length in frames.
+    pub frames: usize,
+    /// Sampling steps.
+    pub steps: usize,
+    /// Guidance.
+    pub guidance: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+impl ClipOrigin {
+    /// That of a clip which is made like this.
+    pub fn new(request: &ClipRequest, params: &ClipParams) -> Self {
+        Self {
+            prompt: request.prompt.clone(),
+            negative: request.negative.clone(),
+            first_given: request.first.is_some(),
+            frames: params.frames,
+            steps: params.steps,
+            guidance: params.guidance,
+            seed: params.seed,
+        }
+    }
+}
+
+impl fmt::Display for ClipOrigin {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.prompt)?;
+        if !self.negative.is_empty() {
+            write!(f, ", not {:?}", self.negative)?;
+        }
+        if self.first_given {
+            write!(f, ", first frame given")?;
+        }
+        let Self {
+            frames,
+            steps,
+            guidance,
+            seed,
+            ..
+        } = self;
+        write!(
+            f,
+            "; {frames} frames, {steps} steps, guidance {guidance}, seed {seed}"
+        )
+    }
+}
+
 /// How far a clip is.
 pub struct ClipProgress<'a> {
     /// Steps that are done.
     pub step: usize,
     /// Steps in all.
     pub steps: usize,
-    /// x̂ of the last step, [1, T, gh, gw, c].
+    /// x̂ of the last step, [1, T, numbers].
     pub clean: &'a Tensor,
 }
 
@@ -107,6 +170,9 @@ pub struct ClipProgress<'a> {
 pub struct MadeClip {
     /// Its frames, u8 RGB [T, H, W, 3].
     pub images: Vec<u8>,
+    /// What was done in it, `[T]`: `actions[t]` led to frame t, `actions[0]` is 0. Empty if the network
+    /// knows no actions.
+    pub actions: Vec<u32>,
     /// Words of prompt and negative prompt that the network does not know.
     pub unknown: Vec<String>,
     /// Words at the end of the prompts that were left out.
@@ -216,7 +282,7 @@ impl ClipMaker {
             let mut given_frames = vec![given[1]; params.frames];
             given_frames[0] = given[0];
             let input = ClipInput {
-                z: z.repeat(vec![b, 1, 1, 1, 1])?,
+                z: z.repeat((b, 1, 1))?,
                 given: Tensor::new(given_frames, &self.device)?
                     .unsqueeze(0)?
                     .repeat((b, 1))?,
@@ -249,38 +315,53 @@ impl ClipMaker {
         unknown.extend(negative.unknown);
         Ok(MadeClip {
             images: self.decode(&z)?,
+            actions: self.actions(&z)?,
             unknown,
             left_out: prompt.left_out + negative.left_out,
         })
     }
 
-    /// The frames of latents [1, T, gh, gw, c], u8 RGB [T, H, W, 3].
+    /// The frames of x̂ [1, T, numbers], u8 RGB [T, H, W, 3].
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
-    pub fn decode(&self, latents: &Tensor) -> Result<Vec<u8>> {
-        Ok(tensor_to_images(
-            &self.tokenizer.decode(&latents.squeeze(0)?)?,
-        )?)
+    pub fn decode(&self, clean: &Tensor) -> Result<Vec<u8>> {
+        let config = self.config();
+        let ([gh, gw], frames) = (config.grid, clean.dim(1)?);
+        let latents =
+            clean
+                .narrow(2, 0, config.frame_len())?
+                .reshape((frames, gh, gw, config.channels))?;
+        Ok(tensor_to_images(&self.tokenizer.decode(&latents)?)?)
     }
 
-    /// Standard normal latents [1, T, gh, gw, c].
-    fn noise(&self, params: &ClipParams) -> Result<Tensor> {
+    /// The actions of x̂ [1, T, numbers], `[T]`.
+    fn actions(&self, clean: &Tensor) -> Result<Vec<u32>> {
         let config = self.config();
-        let ([gh, gw], c) = (config.grid, config.channels);
+        if config.actions == 0 {
+            return Ok(Vec::new());
+        }
+        let numbers = clean
+            .narrow(2, config.frame_len(), config.actions)?
+            .squeeze(0)?
+            .to_vec2::<f32>()?;
+        let mut actions: Vec<u32> = numbers.iter().map(|numbers| chosen(numbers)).collect();
+        // Before the first frame nothing is seen.
+        actions[0] = 0;
+        Ok(actions)
+    }
+
+    /// Standard normal frames [1, T, numbers].
+    fn noise(&self, params: &ClipParams) -> Result<Tensor> {
+        let size = (1, params.frames, self.config().frame_numbers());
         let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
-        let count = params.frames * config.frame_len();
-        let values: Vec<f32> = (0..count)
+        let values: Vec<f32> = (0..size.1 * size.2)
             .map(|_| StandardNormal.sample(&mut rng))
             .collect();
-        Ok(Tensor::from_vec(
-            values,
-            (1, params.frames, gh, gw, c),
-            &self.device,
-        )?)
+        Ok(Tensor::from_vec(values, size, &self.device)?)
     }
 
-    /// The latent of the given first frame, [1, 1, gh, gw, c].
+    /// The given first frame, [1, 1, numbers].
     fn first_latent(&self, request: &ClipRequest) -> Result<Option<Tensor>> {
         let Some(image) = &request.first else {
             return Ok(None);
@@ -294,7 +375,9 @@ impl ClipMaker {
         }
         let image = images_to_tensor(image, self.world.image, &self.device)?;
         let latent = self.tokenizer.encode(&image)?.to_dtype(DType::F32)?;
-        Ok(Some(latent.unsqueeze(0)?))
+        let config = self.config();
+        let latent = latent.reshape((1, 1, config.frame_len()))?;
+        Ok(Some(latent.pad_with_zeros(2, 0, config.actions)?))
     }
 }
 

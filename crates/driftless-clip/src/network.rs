@@ -4,7 +4,7 @@
 //! t   = silu(A·cos(π k τ) + D[step size])                      time
 //! y   = refine(E[words]) under t                               words, each knowing the others
 //! e   = B t + P norm(mean y)                                   time and prompt, which modulate the blocks
-//! x   = W_in [z | given frames | mask]                         one token for merge × merge cells of a frame
+//! x   = W_in [z | z before and after | action | mask]          one token for merge × merge cells of a frame
 //! x   = MLP(cross-attention(self-attention(x), y)) under e     for each block
 //! x̂   = W_out (norm(x) (1 + scale) + shift)
 //! ```
@@ -63,7 +63,8 @@ impl TextBatch {
 /// What the network sees.
 #[derive(Clone, Debug)]
 pub struct ClipInput {
-    /// Noised latents z_τ, [B, T, gh, gw, c]. A given frame is in its place without noise.
+    /// Noised frames z_τ, [B, T, numbers]: the latent [gh, gw, c], then the action
+    /// ([`crate::actions`]). A given frame is in its place without noise.
     pub z: Tensor,
     /// 1 for a frame that is given, else 0, [B, T].
     pub given: Tensor,
@@ -108,7 +109,8 @@ impl ClipNetwork {
             Block::new(p, &format!("{kind}.{i}"), size(reads_words))
         };
         let linear = |name: &str, size, init| Linear::new(p, name, size, init, true);
-        let inputs = 2 * config.token_len() + 1;
+        let inputs = 4 * config.token_len() + 3 + config.actions;
+        let outputs = config.token_len() + config.actions;
         Ok(Self {
             signal: linear("time.signal", [w, TIME_FEATURES], Init::FanIn)?,
             step: p.get(
@@ -131,7 +133,7 @@ impl ClipNetwork {
                 .map(|i| block("blocks", i, true))
                 .collect::<Result<_>>()?,
             modulation: Modulation::new(p, "out", w, 2)?,
-            output: linear("token.out", [config.token_len(), w], Init::Constant(0.0))?,
+            output: linear("token.out", [outputs, w], Init::Constant(0.0))?,
             config: config.clone(),
         })
     }
@@ -141,19 +143,18 @@ impl ClipNetwork {
         &self.config
     }
 
-    /// x̂, [B, T, gh, gw, c].
+    /// x̂, [B, T, numbers].
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
     pub fn forward(&self, input: &ClipInput) -> Result<Tensor> {
-        let dims = input.z.dims();
-        let ([gh, gw], c) = (self.config.grid, self.config.channels);
-        let &[b, frames, ..] = dims else {
-            return Err(Error::Argument(format!("latents are {dims:?}")));
+        let (dims, numbers) = (input.z.dims(), self.config.frame_numbers());
+        let &[b, frames, last] = dims else {
+            return Err(Error::Argument(format!("frames are {dims:?}")));
         };
-        if dims[2..] != [gh, gw, c] || input.given.dims() != [b, frames] {
+        if last != numbers || input.given.dims() != [b, frames] {
             return Err(Error::Argument(format!(
-                "latents are {dims:?} with a mask {:?}, expected [B, T, {gh}, {gw}, {c}] and [B, T]",
+                "frames are {dims:?} with a mask {:?}, expected [B, T, {numbers}] and [B, T]",
                 input.given.dims()
             )));
         }
@@ -173,31 +174,57 @@ impl ClipNetwork {
         let out = self
             .output
             .forward(&modulated(&x, &vectors[0], &vectors[1])?)?;
-        let m = self.config.network.merge;
-        Ok(out
+        let (m, c) = (self.config.network.merge, self.config.channels);
+        let (one, per_frame) = (self.config.token_len(), grid[0] * grid[1]);
+        let out = out.reshape((b, frames, per_frame, one + self.config.actions))?;
+        let latent = out
+            .narrow(3, 0, one)?
             .reshape(vec![b * frames, grid[0], grid[1], m, m, c])?
             .permute(vec![0, 1, 3, 2, 4, 5])?
-            .reshape(dims)?)
+            .reshape((b, frames, per_frame * one))?;
+        if self.config.actions == 0 {
+            return Ok(latent);
+        }
+        // All tokens of a frame have a say in its action.
+        let action = out.narrow(3, one, self.config.actions)?.mean(2)?;
+        Ok(Tensor::cat(&[latent, action], 2)?)
     }
 
-    /// The inputs of all tokens: latent, the same where the frame is given, and whether it is,
-    /// [B, tokens, 2·token + 1].
+    /// The inputs of all tokens: latent, the same where the frame is given, the same cells one frame
+    /// before and after, whether the three frames are given, and the frame's action,
+    /// [B, tokens, 4·token + 3 + actions].
     fn token_inputs(&self, input: &ClipInput) -> Result<Tensor> {
         let (b, frames) = input.given.dims2()?;
         let [rows, columns] = self.config.token_grid();
         let (m, c) = (self.config.network.merge, self.config.channels);
-        let count = frames * rows * columns;
+        let (one, per_frame) = (self.config.token_len(), rows * columns);
         let z = input
             .z
+            .narrow(2, 0, self.config.frame_len())?
             .reshape(vec![b * frames, rows, m, columns, m, c])?
             .permute(vec![0, 1, 3, 2, 4, 5])?
-            .reshape((b, count, m * m * c))?;
-        let given = input
-            .given
-            .unsqueeze(2)?
-            .repeat((1, 1, rows * columns))?
-            .reshape((b, count, 1))?;
-        Ok(Tensor::cat(&[&z, &z.broadcast_mul(&given)?, &given], 2)?)
+            .reshape((b, frames, per_frame, one))?;
+        let given = input.given.reshape((b, frames, 1, 1))?;
+        let given = given.repeat((1, 1, per_frame, 1))?;
+        let before = |x: &Tensor| x.pad_with_zeros(1, 1, 0)?.narrow(1, 0, frames);
+        let after = |x: &Tensor| x.pad_with_zeros(1, 0, 1)?.narrow(1, 1, frames);
+        let mut parts = vec![
+            z.clone(),
+            z.broadcast_mul(&given)?,
+            before(&z)?,
+            after(&z)?,
+            given.clone(),
+            before(&given)?,
+            after(&given)?,
+        ];
+        if self.config.actions > 0 {
+            let action = input
+                .z
+                .narrow(2, self.config.frame_len(), self.config.actions)?;
+            parts.push(action.unsqueeze(2)?.repeat((1, 1, per_frame, 1))?);
+        }
+        let inputs = 4 * one + 3 + self.config.actions;
+        Ok(Tensor::cat(&parts, 3)?.reshape((b, frames * per_frame, inputs))?)
     }
 
     /// [B, w].

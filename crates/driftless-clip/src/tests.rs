@@ -14,6 +14,7 @@ fn config() -> ClipConfig {
         lengths: vec![3, 5],
         grid: [2, 4],
         channels: 3,
+        actions: 2,
         network: ClipShape {
             merge: 2,
             width: 24,
@@ -61,7 +62,7 @@ fn trained(config: &ClipConfig) -> ClipNetwork {
 fn input(frames: usize, prompt: &[u32], tau: f32, steps: usize) -> ClipInput {
     let device = &Device::Cpu;
     ClipInput {
-        z: noise(&[1, frames, 2, 4, 3], 0.1),
+        z: noise(&[1, frames, 26], 0.1),
         given: Tensor::zeros((1, frames), candle_core::DType::F32, device).unwrap(),
         tau: Tensor::new(&[tau], device).unwrap(),
         steps: Tensor::new(&[step_index(steps)], device).unwrap(),
@@ -78,7 +79,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f32 {
 fn everything_the_network_is_told_matters() {
     let network = trained(&config());
     let plain = network.forward(&input(3, &[3, 4], 0.5, 20)).unwrap();
-    assert_eq!(plain.dims(), [1, 3, 2, 4, 3]);
+    assert_eq!(plain.dims(), [1, 3, 26]);
     let mut with_first = input(3, &[3, 4], 0.5, 20);
     with_first.given = Tensor::new(&[[1_f32, 0.0, 0.0]], &Device::Cpu).unwrap();
     let others = [
@@ -107,9 +108,9 @@ fn every_token_sees_every_other() {
     let before = input(5, &[3], 0.5, 20);
     let plain = network.forward(&before).unwrap();
     // A change in the last frame reaches the first one.
-    let mut change = vec![0_f32; 5 * 24];
-    change[119] = 1.0;
-    let change = Tensor::from_vec(change, (1, 5, 2, 4, 3), &Device::Cpu).unwrap();
+    let mut change = vec![0_f32; 5 * 26];
+    change[4 * 26 + 23] = 1.0;
+    let change = Tensor::from_vec(change, (1, 5, 26), &Device::Cpu).unwrap();
     let after = ClipInput {
         z: (&before.z + change).unwrap(),
         ..before

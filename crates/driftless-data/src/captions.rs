@@ -109,13 +109,36 @@ pub fn write(folder: &Path, captions: &[ClipCaption]) -> Result<()> {
 /// Returns an error if a caption is one that [`read`] refuses for its texts, or if the file cannot be
 /// written.
 pub fn write_to(path: &Path, captions: &[ClipCaption]) -> Result<()> {
-    let mut lines = Vec::new();
     for (i, caption) in captions.iter().enumerate() {
         caption.check().map_err(|what| at_line(path, i, &what))?;
+    }
+    write_atomic(path, &to_lines(captions)?)
+}
+
+/// Captions as JSON, one a line.
+pub(crate) fn to_lines(captions: &[ClipCaption]) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for caption in captions {
         serde_json::to_writer(&mut lines, caption).map_err(|e| Error::encode("JSON", e))?;
         lines.push(b'\n');
     }
-    write_atomic(path, &lines)
+    Ok(lines)
+}
+
+/// The captions in `captions.jsonl` of a folder, if it exists.
+pub(crate) fn read_file(folder: &Path) -> Result<Vec<ClipCaption>> {
+    read_lines(folder, &mut Lengths::of(folder)?)
+}
+
+/// The text files beside an episode, and what of their names follows its own.
+pub(crate) fn files_beside(episode: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let folder = episode.parent().unwrap_or(Path::new("."));
+    let stem = episode.file_stem().unwrap_or_default().to_string_lossy();
+    let texts = Lengths::of(folder)?.texts.into_iter();
+    let own = texts.filter(|(name, _)| language_of(name, &stem).is_some());
+    Ok(own
+        .map(|(name, path)| (path, name[stem.len()..].to_owned()))
+        .collect())
 }
 
 /// An error about a line; the first is number 0.

@@ -139,12 +139,16 @@ impl Episode {
         };
         match ranges.as_slice() {
             [_] => Ok(vec![whole]),
-            _ => Ok(ranges.into_iter().map(|range| whole.cut(range)).collect()),
+            _ => Ok(ranges.into_iter().map(|range| whole.part(range)).collect()),
         }
     }
 
-    /// The frames in `range`, which starts an episode, with the rows of every array that belong to them.
-    fn cut(&self, range: Range<usize>) -> Self {
+    /// The frames in `range`, which start an episode of their own, with the rows of every array that belong to
+    /// them.
+    ///
+    /// # Panics
+    /// Panics if the range reaches past the end.
+    pub fn part(&self, range: Range<usize>) -> Self {
         let Clip {
             images,
             mut actions,

@@ -39,8 +39,10 @@
 //!
 //! - [`episode`]: one recorded episode: frames and the actions that led to them.
 //! - [`dataset`]: a folder of episodes with a `dataset.json`.
+//! - [`edit`]: episodes cut, split, set aside and held out, actions merged, all of it undoable.
 //! - [`captions`]: what clips of the episodes show, in words.
 //! - [`pose`]: where the player of an episode is and looks.
+//! - [`listing`]: the episodes of a dataset, without their frames.
 //! - [`layout`]: the names of files and arrays.
 //! - [`info`]: the summary that `driftless info` prints; `examples/inspect.rs` shows its use.
 //! - [`import`]: recordings in other formats, converted to a dataset. The features `hdf5` and
@@ -62,6 +64,7 @@ pub mod cells;
 mod clip;
 pub mod contact_sheet;
 pub mod dataset;
+pub mod edit;
 pub mod episode;
 mod error;
 pub mod export;
@@ -72,6 +75,7 @@ pub mod import;
 pub mod info;
 pub mod journal;
 pub mod layout;
+pub mod listing;
 pub mod media;
 pub mod metrics;
 pub mod npz;

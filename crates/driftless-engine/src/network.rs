@@ -196,6 +196,12 @@ pub trait Network: Send {
         None
     }
 
+    /// A copy in the same state that shares the weights and computes on the thread that calls it, if the
+    /// network can be copied.
+    fn fork(&self) -> Option<Box<dyn Network>> {
+        None
+    }
+
     /// Threads of the CPU that the caller may choose, if the network computes on them.
     fn threads(&self) -> Option<&dyn Threaded> {
         None

@@ -87,6 +87,39 @@ impl Sampler {
         }
     }
 
+    /// A copy in the same state, which computes on the thread that calls it. Weights are shared: many copies,
+    /// each with a game of its own, take little more memory than their states.
+    ///
+    /// # Errors
+    /// Returns an error if the backend cannot copy its state; the CPU engine can.
+    pub fn fork(&self) -> Result<Self> {
+        let network = self.network.fork().ok_or_else(|| {
+            Error::Unsupported(format!(
+                "{} plays one game; --device cpu plays many",
+                self.network.name()
+            ))
+        })?;
+        Ok(Self {
+            network,
+            world: self.world.clone(),
+            frame: self.frame,
+            latent: self.latent.clone(),
+            past: self.past.clone(),
+            image: self.image.clone(),
+            z: self.z.clone(),
+            noise: self.noise.clone(),
+            outcome: self.outcome,
+            recording_passes: self.recording_passes,
+            passes: self.passes.clone(),
+            cache_len: self.cache_len,
+            residency: self.residency,
+            keep_on_device: self.keep_on_device,
+            texture: self.texture.clone(),
+            memory: self.memory.clone(),
+            memory_tokens: self.memory_tokens.clone(),
+        })
+    }
+
     /// Configuration of the world.
     pub fn world(&self) -> &WorldConfig {
         &self.world

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 use driftless_engine::{PARAMS, ParamKind, SamplerParams};
 
 use crate::{Error, Result};
 
 /// Arrays about how a session was made, which a dataset of its frames leaves out.
-pub const SESSION_ARRAYS: [&str; 9] = [
+pub const SESSION_ARRAYS: [&str; 10] = [
     "number",
     "follows",
     "context",
@@ -19,6 +21,7 @@ pub const SESSION_ARRAYS: [&str; 9] = [
     START_IMAGE,
     START_ACTION,
     START_CLIP,
+    START_NOTES,
 ];
 
 /// The names of the world and of its engine, as UTF-8 bytes `[n]`.
@@ -29,6 +32,8 @@ pub(super) const ENGINE: &str = "engine";
 const START_IMAGE: &str = "start_image";
 const START_ACTION: &str = "start_action";
 const START_CLIP: &str = "start_context";
+/// How starting clips came about, a JSON object by clip index, as UTF-8 bytes `[n]`.
+pub(super) const START_NOTES: &str = "start_notes";
 
 /// Larger whole numbers are not exact in f32. A context length of at least this much is read as
 /// "unlimited".
@@ -204,6 +209,15 @@ impl<'a> Columns<'a> {
         let text = String::from_utf8(bytes);
         text.map(Some)
             .map_err(|_| self.error(name, "is not valid UTF-8"))
+    }
+
+    /// How starting clips came about, by index; empty if the session does not tell.
+    pub fn start_notes(&self) -> Result<BTreeMap<usize, Value>> {
+        match self.text(START_NOTES)? {
+            Some(text) => serde_json::from_str(&text)
+                .map_err(|e| self.error(START_NOTES, &format!("is no JSON object: {e}"))),
+            None => Ok(BTreeMap::new()),
+        }
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>> {

@@ -1,6 +1,9 @@
 //! What the thread plays: a learned world or a simulator.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use driftless_data::Clip;
 use driftless_engine::{
@@ -138,6 +141,8 @@ pub struct GroundTruth {
 pub struct LearnedWorld {
     engine: Sampler,
     clips: Arc<[Clip]>,
+    /// How clips came about, by index; kept in recordings.
+    notes: BTreeMap<usize, Value>,
     last_start: LastStart,
     inspecting: bool,
 }
@@ -155,8 +160,24 @@ impl LearnedWorld {
         Self {
             engine,
             clips,
+            notes: BTreeMap::new(),
             last_start: LastStart::Own(0),
             inspecting: false,
+        }
+    }
+
+    /// Tells how starting clips came about, by index: the prompt of one that was made from words, for
+    /// example. Recordings keep it.
+    #[must_use]
+    pub fn with_notes(self, notes: BTreeMap<usize, Value>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// How the clip of the last start came about, if that is known.
+    pub fn starting_note(&self) -> Option<&Value> {
+        match &self.last_start {
+            LastStart::Own(index) => self.notes.get(index),
+            LastStart::Given(_) => None,
         }
     }
 

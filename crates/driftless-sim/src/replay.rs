@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use driftless_data::metrics::psnr;
 use driftless_data::{Clip, Episode, PathError as _};
@@ -25,6 +26,8 @@ pub struct RecordedSession {
     simulated: bool,
     /// The starting clips; empty if the session holds none.
     starts: Vec<Clip>,
+    /// How they came about, by their place in `starts`.
+    notes: BTreeMap<usize, Value>,
 }
 
 /// What led to a frame.
@@ -62,6 +65,9 @@ impl RecordedSession {
         };
         let simulated = !columns.has("steps");
         let clips = columns.starts()?;
+        let recorded = columns.start_notes()?;
+        let notes = clips.keys().enumerate();
+        let notes = notes.filter_map(|(place, index)| Some((place, recorded.get(index)?.clone())));
         let mut frames: Vec<RecordedFrame> = Vec::with_capacity(episode.frames());
         for t in 0..episode.frames() {
             let (number, follows) = read_order(&columns, &frames, t)?;
@@ -91,6 +97,7 @@ impl RecordedSession {
             path: path.to_path_buf(),
             frames,
             simulated,
+            notes: notes.collect(),
             starts: clips.into_values().collect(),
             episode,
         })
@@ -150,6 +157,11 @@ impl RecordedSession {
         } else {
             Ok(self.starts.clone())
         }
+    }
+
+    /// How the starting clips of [`Self::clips`] came about, as far as the session tells.
+    pub fn start_notes(&self) -> &BTreeMap<usize, Value> {
+        &self.notes
     }
 
     /// Plays the session again, recording it into `session` if there is one. Calls `tick` after each

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use driftless_data::fs::unused_path;
 use driftless_data::journal::{Journal, JournalReader};
 use driftless_data::layout::array::IS_TERMINAL;
 use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 
-use super::columns::{ENGINE, WORLD};
+use super::columns::{ENGINE, START_NOTES, WORLD};
 use super::session_journal::{self as records, Entry, FrameRecord, RecordOptions};
 use super::{Frame, LearnedWorld, Notice, Player, columns};
 use crate::{Error, Result};
@@ -36,6 +38,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// - `world` and `engine`: names, as UTF-8 bytes `[n]`
 /// - `start_image` `[F, H, W, 3]`, `start_action` and `start_context` `[F]`: the clips that
 ///   predicted frames started from; `start_context` is the index of the clip of each of their frames
+/// - `start_notes`: how clips came about, if that is known, a JSON object as UTF-8 bytes `[n]`
 ///
 /// Rewards of predicted frames are predicted too. A [`super::RecordedSession`] reads all of it.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct Session {
     engines: Vec<String>,
     /// The starting clips, by index.
     starts: BTreeMap<usize, Clip>,
+    /// How starting clips came about, by index.
+    notes: BTreeMap<usize, Value>,
     /// Index of the current starting clip.
     clip: usize,
     /// Index of each frame in the recording, by its identifier in the history.
@@ -83,6 +88,7 @@ impl Session {
             world: String::new(),
             engines: Vec::new(),
             starts: BTreeMap::new(),
+            notes: BTreeMap::new(),
             clip: 0,
             index_by_id: HashMap::new(),
             follows: None,
@@ -147,6 +153,9 @@ impl Session {
                 Some(clip) => self.store_start(frame.clip, clip),
                 None => frame.clip,
             };
+            if let Some(note) = player.learned().and_then(LearnedWorld::starting_note) {
+                self.store_note(note);
+            }
         }
         let predicted_reward = frame
             .prediction
@@ -259,6 +268,16 @@ impl Session {
         index
     }
 
+    /// Stores how the current starting clip came about.
+    fn store_note(&mut self, note: &Value) {
+        if self.notes.get(&self.clip) != Some(note) {
+            if let Some(journal) = &self.journal {
+                journal.append(&records::note(self.clip, note));
+            }
+            self.notes.insert(self.clip, note.clone());
+        }
+    }
+
     /// Sets the identifier that the last frame has in the history.
     pub(super) fn set_last_id(&mut self, id: u64) {
         if let Some(last) = self.actions.len().checked_sub(1) {
@@ -296,6 +315,9 @@ impl Session {
             if !value.is_empty() {
                 extras.insert(name.to_owned(), columns::text(&value));
             }
+        }
+        if let (false, Ok(notes)) = (self.notes.is_empty(), serde_json::to_string(&self.notes)) {
+            extras.insert(START_NOTES.to_owned(), columns::text(&notes));
         }
         if !self.starts.is_empty() {
             let starts = columns::starts(&self.starts, self.size);
@@ -365,6 +387,9 @@ impl Session {
                 } => (session.world, session.engines, session.size) = (name, vec![engines], size),
                 Entry::Start { index, clip } => {
                     session.starts.insert(index, clip);
+                }
+                Entry::Note { index, note } => {
+                    session.notes.insert(index, note);
                 }
                 Entry::Frame(frame) => session.recover_frame(&path, frame)?,
             }

@@ -7,9 +7,12 @@
 //!   an empty string, path is to be replaced (0 or 1)
 //! - [`WORLD`]: name, engines, height, width; again when another engine takes over
 //! - [`START`]: clip index, actions, images as bytes
+//! - [`NOTE`]: clip index, JSON
 //! - [`FRAME`]: action, reward, count of further arrays, for each its name and values, image as bytes
 
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use driftless_data::journal::{Journal, JournalReader, Record};
 use driftless_data::{Clip, PathError as _};
@@ -26,6 +29,8 @@ pub(super) const WORLD: u8 = 2;
 pub(super) const START: u8 = 3;
 /// A frame.
 pub(super) const FRAME: u8 = 4;
+/// How a starting clip came about.
+pub(super) const NOTE: u8 = 5;
 
 /// Where a recording goes, and where it is kept until it is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +90,13 @@ pub(super) fn start(index: usize, clip: &Clip) -> Record {
     clip.actions.iter().for_each(|&action| payload.int(action));
     payload.bytes(&clip.images);
     payload.record(START)
+}
+
+pub(super) fn note(index: usize, note: &Value) -> Record {
+    let mut payload = Encoder::default();
+    payload.int(index as u32);
+    payload.text(&note.to_string());
+    payload.record(NOTE)
 }
 
 /// A frame as it is written and read.
@@ -190,6 +202,10 @@ pub(super) enum Entry {
         index: usize,
         clip: Clip,
     },
+    Note {
+        index: usize,
+        note: Value,
+    },
     Frame(FrameRecord),
 }
 
@@ -226,6 +242,7 @@ pub(super) fn read_entry(path: &Path, record: &Record) -> Result<Entry> {
     let entry = match record.kind {
         WORLD => decode_world(&mut payload),
         START => decode_start(&mut payload),
+        NOTE => decode_note(&mut payload),
         FRAME => decode_frame(&mut payload).map(Entry::Frame),
         _ => None,
     };
@@ -249,6 +266,12 @@ fn decode_start(payload: &mut Decoder) -> Option<Entry> {
     let images = payload.bytes()?.to_vec();
     let clip = Clip { images, actions };
     Some(Entry::Start { index, clip })
+}
+
+fn decode_note(payload: &mut Decoder) -> Option<Entry> {
+    let index = payload.int()? as usize;
+    let note = serde_json::from_str(&payload.text()?).ok()?;
+    Some(Entry::Note { index, note })
 }
 
 fn decode_frame(payload: &mut Decoder) -> Option<FrameRecord> {
@@ -299,7 +322,7 @@ mod tests {
             assert!(read_entry(path, &cut).is_err(), "{length}");
         }
         // Counts that no payload can hold.
-        for kind in [WORLD, START, FRAME, 9] {
+        for kind in [WORLD, START, FRAME, NOTE, 9] {
             let payload = vec![0xff; 40];
             assert!(read_entry(path, &Record { kind, payload }).is_err());
         }

@@ -22,7 +22,7 @@ use self::worker::{Answer, Worker};
 use super::theme;
 use super::widgets::loading;
 use crate::workspace::paths::{folder_name, unused_file};
-use crate::workspace::playable_world::CheckpointOrigin;
+use crate::workspace::playable_world::{CheckpointOrigin, GivenClip};
 use crate::workspace::{BackgroundExport, Notify, UserPaths};
 use crate::{Error, Result};
 
@@ -36,8 +36,8 @@ const SCALE: u32 = 4;
 pub(super) enum PageEnd {
     /// Back to the game.
     Back,
-    /// To play on from a clip, u8 RGB [T, H, W, 3].
-    PlayOn(Arc<Vec<u8>>),
+    /// To play on from a clip.
+    PlayOn(GivenClip),
 }
 
 /// The page.
@@ -125,10 +125,12 @@ impl FilmPage {
                         .for_each(|images| clip.set_images(images));
                 }
             }
-            (Answer::Clip(job, i, made, took), Some(view)) if view.job == Some(job) => {
+            (Answer::Clip(job, i, made, origin, took), Some(view)) if view.job == Some(job) => {
                 view.remark = remark(&made.unknown, made.left_out);
                 if let Some(clip) = view.clips.get_mut(i) {
                     clip.took = Some(took);
+                    clip.actions = made.actions;
+                    clip.origin = Some(origin);
                     clip.set_images(made.images);
                 }
             }
@@ -195,6 +197,7 @@ impl FilmPage {
             height,
             width,
             images: clip.images.to_vec(),
+            // A GIF tells none.
             actions: vec![0; frames],
             rewards: vec![0.0; frames],
             extras: BTreeMap::new(),
@@ -272,7 +275,11 @@ impl FilmPage {
                 });
         }
         if play_on && let Some(clip) = view.finished() {
-            end = Some(PageEnd::PlayOn(Arc::clone(&clip.images)));
+            end = Some(PageEnd::PlayOn(GivenClip {
+                images: Arc::clone(&clip.images),
+                actions: clip.actions.clone(),
+                origin: clip.origin.clone(),
+            }));
             self.is_leaving = true;
         }
         if let Some(asked) = asked {

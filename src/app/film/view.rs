@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{ColorImage, Context, TextureHandle, TextureOptions};
 
-use driftless_clip::{ClipParams, ClipRequest};
+use driftless_clip::{ClipOrigin, ClipParams, ClipRequest};
 
 use super::worker::{About, Job};
 
@@ -41,6 +41,10 @@ pub(super) struct View {
 pub(super) struct ShownClip {
     /// Frames, u8 RGB [T, H, W, 3]; of a clip that is being made, those of x̂.
     pub images: Arc<Vec<u8>>,
+    /// What is done in it, if the network knows actions and has finished.
+    pub actions: Vec<u32>,
+    /// How it came about, once it is finished.
+    pub origin: Option<ClipOrigin>,
     pub seed: u64,
     /// Steps that are done.
     pub steps: usize,

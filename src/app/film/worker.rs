@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
-use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, MadeClip};
+use driftless_clip::{ClipConfig, ClipMaker, ClipOrigin, ClipParams, ClipRequest, MadeClip};
 use driftless_engine::candle_device;
 use driftless_model::config::WorldConfig;
 
@@ -40,8 +40,8 @@ pub(super) enum Answer {
     Ready(Box<About>),
     /// How far a clip is: its number, steps done, and from time to time x̂ as frames.
     Step(u64, usize, usize, Option<Vec<u8>>),
-    /// A clip is finished, with its number and the time that it took.
-    Clip(u64, usize, MadeClip, Duration),
+    /// A clip is finished, with its number, how it came about, and the time that it took.
+    Clip(u64, usize, MadeClip, ClipOrigin, Duration),
     /// All clips of the job are finished, or it was cancelled.
     Done(u64),
     Failed(String),
@@ -171,7 +171,8 @@ impl Thread {
                 self.send(Answer::Step(number, i, progress.step, preview));
                 self.wanted.load(Ordering::Relaxed) == number
             })?;
-            self.send(Answer::Clip(number, i, clip, started.elapsed()));
+            let origin = ClipOrigin::new(&job.request, &params);
+            self.send(Answer::Clip(number, i, clip, origin, started.elapsed()));
         }
         Ok(())
     }

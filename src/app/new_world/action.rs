@@ -16,6 +16,8 @@ pub(in crate::app) enum PageRequest {
     Record(SimulatorKind),
     /// Play the checkpoint of a training run temporarily.
     Try(PathBuf),
+    /// Look through the episodes of a dataset.
+    Browse(PathBuf),
     /// Play a saved world instead of the current game.
     Play(PathBuf),
 }

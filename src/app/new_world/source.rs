@@ -211,7 +211,14 @@ impl SourceStep {
             let failed = self.data.ui(ui, 112.0, notify).err();
             let path = self.data.path();
             if primary(ui, "Use", path.is_some()).clicked() {
-                action = path.map(StepAction::Data);
+                action = path.clone().map(StepAction::Data);
+            }
+            let look = ui.add_enabled(path.is_some(), egui::Button::new("Look through"));
+            if look
+                .on_hover_text("Shows its episodes, to cut, split or remove some.")
+                .clicked()
+            {
+                action = path.map(|path| StepAction::Request(PageRequest::Browse(path)));
             }
             action = action.take().or(failed.map(dialog_failed));
         });

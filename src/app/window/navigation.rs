@@ -7,19 +7,20 @@ use std::sync::Arc;
 use eframe::egui::{CentralPanel, Frame as Fill, Key, Ui};
 
 use driftless_data::PathError as _;
-use driftless_data::layout::EPISODE_EXTENSION;
+use driftless_data::layout::{EPISODE_EXTENSION, dataset};
 use driftless_engine::DeviceOptions;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::{Frame, History, Session};
 use driftless_worlds::SimulatorKind;
 
+use crate::app::browse::{BrowsePage, Told};
 use crate::app::film::{FilmPage, PageEnd as FilmEnd};
 use crate::app::new_world::{NewWorldPage, PageRequest, banner};
 use crate::app::session::GameSession;
 use crate::app::theme;
 use crate::app::transport::{PageEnd, TransportPage};
 use crate::app::world_picker::{CurrentWorld, PickerChoice, WorldPicker};
-use crate::workspace::playable_world::CheckpointOrigin;
+use crate::workspace::playable_world::{CheckpointOrigin, GivenClip};
 use crate::workspace::world_file::{self, is_world_file};
 use crate::workspace::{BackgroundTask, Notify, PlayableWorld, UserPaths};
 use crate::{Error, Result};
@@ -46,6 +47,11 @@ pub(super) enum Screen {
     },
     /// The page that makes clips from words.
     Film {
+        /// Whether closing the page resumes the game.
+        resume: bool,
+    },
+    /// The episodes of a dataset.
+    Browse {
         /// Whether closing the page resumes the game.
         resume: bool,
     },
@@ -89,6 +95,8 @@ pub(super) enum DroppedFile {
     World,
     /// A world in one file, to be put among the saved worlds and played.
     WorldFile,
+    /// A dataset to look through.
+    Dataset,
     /// A recorded episode to compare with.
     Episode,
     /// Actions to play.
@@ -112,6 +120,8 @@ pub(super) struct Navigation {
     pub cells: Option<TransportPage>,
     /// The page that makes clips of the world that it was opened for last.
     film: Option<FilmPage>,
+    /// The page of the dataset that was opened last.
+    browser: Option<BrowsePage>,
     loading: Option<LoadingGame>,
     /// Whether a run was training at the last look.
     was_training: bool,
@@ -132,6 +142,7 @@ impl Navigation {
             picker: None,
             cells: None,
             film: None,
+            browser: None,
             loading: None,
             was_training: false,
             greets: false,
@@ -148,6 +159,7 @@ impl Navigation {
                 | Screen::Worlds { .. }
                 | Screen::Cells { .. }
                 | Screen::Film { .. }
+                | Screen::Browse { .. }
         )
     }
 
@@ -159,6 +171,7 @@ impl Navigation {
                 | Screen::Worlds { resume: true }
                 | Screen::Cells { resume: true }
                 | Screen::Film { resume: true }
+                | Screen::Browse { resume: true }
         )
     }
 
@@ -324,13 +337,51 @@ impl Navigation {
         polled.unwrap_or_default()
     }
 
-    /// Prepares a world to go on from frames, u8 RGB [T, H, W, 3], in the background.
+    /// Opens the page of a dataset.
     ///
     /// # Errors
     /// Returns an error if no thread can be started.
-    pub fn load_clip(&mut self, images: Arc<Vec<u8>>, world: CheckpointOrigin) -> Result<()> {
+    pub fn open_browser(&mut self, folder: &Path, resume: bool) -> Result<()> {
+        self.browser = Some(BrowsePage::open(folder, self.notify.clone())?);
+        self.screen = Screen::Browse { resume };
+        Ok(())
+    }
+
+    /// The name of the dataset that was opened last.
+    pub fn browser_name(&self) -> String {
+        let name = self.browser.as_ref().map(BrowsePage::name);
+        name.unwrap_or_default()
+    }
+
+    /// Draws the page of a dataset; returns whether it is to be closed.
+    pub fn browser_ui(&mut self, ui: &mut Ui) -> bool {
+        let Some(page) = self.browser.as_mut() else {
+            return true;
+        };
+        CentralPanel::default()
+            .frame(Fill::new().fill(theme::palette(ui).backdrop))
+            .show(ui, |ui| page.ui(ui))
+            .inner
+    }
+
+    /// Handles a key on the page of a dataset; returns whether it did anything.
+    pub fn browser_key(&mut self, key: Key) -> bool {
+        self.browser.as_mut().is_some_and(|page| page.key(key))
+    }
+
+    /// Takes what the page's thread has done; returns what to tell.
+    pub fn poll_browser(&mut self) -> Vec<Told> {
+        let polled = self.browser.as_mut().map(BrowsePage::poll);
+        polled.unwrap_or_default()
+    }
+
+    /// Prepares a world to go on from a clip, in the background.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn load_clip(&mut self, clip: GivenClip, world: CheckpointOrigin) -> Result<()> {
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
-            PlayableWorld::learned_from_frames(world, &images)
+            PlayableWorld::learned_from_clip(world, &clip)
         });
         self.loading = Some(LoadingGame::Start(task?));
         Ok(())
@@ -401,7 +452,11 @@ impl Navigation {
         self.loading = None;
         let takes = matches!(
             self.screen,
-            Screen::Game | Screen::Worlds { .. } | Screen::Cells { .. } | Screen::Film { .. }
+            Screen::Game
+                | Screen::Worlds { .. }
+                | Screen::Cells { .. }
+                | Screen::Film { .. }
+                | Screen::Browse { .. }
         );
         takes.then(|| read.map(loaded))
     }
@@ -417,12 +472,21 @@ impl Navigation {
                 Err("Go back to the New world page before opening another world.".into())
             }
             _ if is_world_file(path) && !folder => Ok(DroppedFile::WorldFile),
-            Screen::Worlds { .. } | Screen::Cells { .. } | Screen::Film { .. } if !folder => {
+            Screen::Worlds { .. }
+            | Screen::Cells { .. }
+            | Screen::Film { .. }
+            | Screen::Browse { .. }
+                if !folder =>
+            {
                 Err("Drop a checkpoint folder or a .driftless file here.".into())
             }
             _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
+            _ if folder && path.join(dataset::INFO).is_file() => Ok(DroppedFile::Dataset),
             _ if folder => {
-                let what = format!("not a world, expected a checkpoint folder with {CONFIG}");
+                let what = format!(
+                    "not a world, expected a checkpoint folder with {CONFIG}, or a dataset with {}",
+                    dataset::INFO
+                );
                 Err(Error::invalid(path, what).to_string())
             }
             _ => Ok(match path.extension().and_then(|end| end.to_str()) {
@@ -452,7 +516,8 @@ impl Navigation {
             | Screen::NewWorld { .. }
             | Screen::Worlds { .. }
             | Screen::Cells { .. }
-            | Screen::Film { .. } => None,
+            | Screen::Film { .. }
+            | Screen::Browse { .. } => None,
         }
     }
 
@@ -462,5 +527,6 @@ impl Navigation {
         self.picker.iter_mut().for_each(WorldPicker::drop_textures);
         self.cells.iter_mut().for_each(TransportPage::drop_textures);
         self.film.iter_mut().for_each(FilmPage::drop_textures);
+        self.browser.iter_mut().for_each(BrowsePage::drop_textures);
     }
 }

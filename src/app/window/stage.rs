@@ -16,6 +16,7 @@ use super::game::EndedWorld;
 use super::navigation::{Navigation, Screen};
 use super::play::Play;
 use super::save::PictureUse;
+use crate::app::browse::Told;
 use crate::app::new_world::NewWorldPage;
 use crate::app::transport::TransportPage;
 use crate::workspace::BackgroundRun;
@@ -53,6 +54,12 @@ impl Stage {
         for saved in cells.into_iter().chain(self.navigation.poll_film()) {
             env.report_saved(Some(saved));
         }
+        for told in self.navigation.poll_browser() {
+            match told {
+                Told::Done(text) => env.notices.info(text),
+                Told::Failed(why) => env.notices.error(&why),
+            }
+        }
         if let Some(ended) = self.navigation.take_ended_training() {
             env.device.request_attention();
             env.notices.info(ended);
@@ -81,6 +88,7 @@ impl Stage {
             Screen::Worlds { .. } => "Worlds".to_owned(),
             Screen::Cells { .. } => self.navigation.cells_name(),
             Screen::Film { .. } => "Film".to_owned(),
+            Screen::Browse { .. } => self.navigation.browser_name(),
             Screen::Recording(..) | Screen::Game if game.session.sim.record.is_some() => {
                 format!("● Recording {}", game.session.world.name)
             }

@@ -31,6 +31,7 @@ impl TokenShape {
 }
 
 /// Buffers shared by all attention layers.
+#[derive(Clone)]
 pub(super) struct AttentionScratch {
     pub(super) shape: TokenShape,
     pub(super) context: usize,
@@ -46,6 +47,7 @@ pub(super) struct AttentionScratch {
 }
 
 /// Buffers of one thread.
+#[derive(Clone)]
 pub(super) struct ThreadScratch {
     /// Normalized keys or queries of a head, [tokens, d].
     pub(super) rows: Vec<f32>,
@@ -92,6 +94,7 @@ impl AttentionScratch {
 }
 
 /// Spatial attention: x + W attention(norm x) over the tokens of a frame.
+#[derive(Clone)]
 pub(super) struct SpatialAttention {
     shape: TokenShape,
     norm: RmsNorm,

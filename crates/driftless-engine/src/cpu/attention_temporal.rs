@@ -12,6 +12,7 @@ use super::shared_slice::SharedSlice;
 use super::workers::Workers;
 
 /// Keys and values of a layer's earlier frames, each [slots, tokens, width]. Keys are normalized.
+#[derive(Clone)]
 pub(super) struct KvCache {
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
@@ -28,6 +29,7 @@ impl KvCache {
 }
 
 /// Temporal attention: x + W attention(norm x) over each token in earlier frames and in this one.
+#[derive(Clone)]
 pub(super) struct TemporalAttention {
     shape: TokenShape,
     norm: RmsNorm,

@@ -12,6 +12,7 @@ use super::row_layout::WriteMode;
 use super::workers::Workers;
 
 /// A matrix whose few outputs have a bias.
+#[derive(Clone)]
 struct Gates {
     matrix: PackedMatrix,
     bias: Vec<f32>,
@@ -39,6 +40,7 @@ impl Gates {
 }
 
 /// x + W (γ ⊙ S q̂), see [`DeltaLayer`](driftless_model::memory::DeltaLayer), with its state.
+#[derive(Clone)]
 pub(super) struct PackedDelta {
     shape: TokenShape,
     norm: RmsNorm,

@@ -17,6 +17,7 @@ use crate::Attention;
 use crate::network::{DenoiseInput, FrameContext, Outcome};
 
 /// The network with its KV caches and buffers.
+#[derive(Clone)]
 pub(super) struct PackedDynamics {
     grid: [usize; 2],
     merge: usize,

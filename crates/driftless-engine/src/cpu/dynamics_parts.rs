@@ -15,6 +15,7 @@ use super::workers::Workers;
 use crate::network::Outcome;
 
 /// Conditioning embeddings of action, signal level and step size.
+#[derive(Clone)]
 pub(super) struct ConditionTables {
     width: usize,
     action: Vec<f32>,
@@ -55,6 +56,7 @@ fn table_row(table: &[f32], index: u32, width: usize) -> &[f32] {
 }
 
 /// A layer of the transformer with its KV cache.
+#[derive(Clone)]
 pub(super) struct Layer {
     pub space: SpatialAttention,
     pub delta: Option<PackedDelta>,
@@ -89,6 +91,7 @@ impl Layer {
 }
 
 /// Predicts reward, episode end and the camera's motion from a signal token. Too small to be worth packing.
+#[derive(Clone)]
 pub(super) struct OutcomeHead {
     norm: RmsNorm,
     up: Vec<f32>,

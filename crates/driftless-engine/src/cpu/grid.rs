@@ -9,6 +9,7 @@ use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
 /// A grid [gh, gw, c] with a border of zeros, so that every 3×3 neighbourhood is in bounds.
+#[derive(Clone)]
 pub(super) struct PaddedGrid {
     grid: [usize; 2],
     c: usize,
@@ -66,6 +67,7 @@ impl PaddedGrid {
 }
 
 /// RMSNorm, stored as its gain [width].
+#[derive(Clone)]
 pub(super) struct RmsNorm(Vec<f32>);
 
 impl RmsNorm {
@@ -89,6 +91,7 @@ impl RmsNorm {
 }
 
 /// x + W silu(conv₃ₓ₃(norm x) + b).
+#[derive(Clone)]
 pub(super) struct CellBlock {
     norm: RmsNorm,
     conv: PackedMatrix,

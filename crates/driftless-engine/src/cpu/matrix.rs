@@ -1,16 +1,19 @@
 //! Weight matrices packed into panels of 16 outputs.
 
+use std::sync::Arc;
+
 use driftless_model::export::ExportedMatrix;
 
 use super::matmul::{LANES, MatmulArgs, multiply_on};
 use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
-/// A weight matrix [outputs, inputs] in panels [outputs / 16][inputs][16], padded with zeros.
+/// A weight matrix [outputs, inputs] in panels [outputs / 16][inputs][16], padded with zeros. Clones share them.
+#[derive(Clone)]
 pub(super) struct PackedMatrix {
     inputs: usize,
     outputs: usize,
-    panels: Vec<f32>,
+    panels: Arc<[f32]>,
 }
 
 impl PackedMatrix {
@@ -34,7 +37,7 @@ impl PackedMatrix {
         Self {
             inputs,
             outputs,
-            panels,
+            panels: panels.into(),
         }
     }
 

@@ -15,6 +15,7 @@ use super::workers::Workers;
 const PAIR: usize = 2 * LANES;
 
 /// Feed-forward layer: x + W_down swiglu(W_up norm x).
+#[derive(Clone)]
 pub(super) struct PackedMlp {
     norm: RmsNorm,
     /// Pairs of panels: gates and values.
@@ -24,6 +25,7 @@ pub(super) struct PackedMlp {
 }
 
 /// Buffers shared by all feed-forward layers.
+#[derive(Clone)]
 pub(super) struct MlpScratch {
     shape: TokenShape,
     normed: Vec<f32>,

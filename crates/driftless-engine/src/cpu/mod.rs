@@ -138,6 +138,19 @@ impl Network for CpuNetwork {
         Some(self)
     }
 
+    fn fork(&self) -> Option<Box<dyn Network>> {
+        let mut fork = Self {
+            image_len: self.image_len,
+            latent_len: self.latent_len,
+            tokenizer: self.tokenizer.clone(),
+            dynamics: self.dynamics.clone(),
+            workers: Workers::none(),
+            label: String::new(),
+        };
+        fork.set_workers(Workers::none());
+        Some(Box::new(fork))
+    }
+
     fn threads(&self) -> Option<&dyn Threaded> {
         Some(self)
     }

@@ -14,6 +14,7 @@ use super::workers::Workers;
 use crate::network::RecalledFrames;
 
 /// Turns recalled frames into tokens.
+#[derive(Clone)]
 pub(super) struct PackedMemory {
     input: PackedMatrix,
     position: Vec<f32>,
@@ -86,6 +87,7 @@ impl PackedMemory {
 }
 
 /// x + W attention(norm x, memory), with the keys and values of the frames recalled now.
+#[derive(Clone)]
 pub(super) struct PackedRecall {
     shape: TokenShape,
     norm: RmsNorm,

@@ -11,6 +11,7 @@ use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
 /// Encoder and decoder with their buffers. cells = grid height · grid width.
+#[derive(Clone)]
 pub(super) struct PackedTokenizer {
     image: [usize; 2],
     grid: [usize; 2],

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Sampler;
-use crate::testing::{cpu_sampler, reference_sampler};
+use crate::testing::{cpu_sampler, memory_config, reference_sampler};
 
 pub(super) fn engines(config: &WorldConfig) -> Vec<Sampler> {
     vec![
@@ -367,4 +367,26 @@ fn recorded_passes_lead_to_the_frame() {
         engine.record_passes(false);
         assert!(engine.passes().is_empty());
     }
+}
+
+#[test]
+fn copies_play_on_alone() {
+    for config in [small_config(), memory_config()] {
+        let mut engine = cpu_sampler(&world(&config));
+        engine.reset(&clip(&config, 4), &varying_params(0)).unwrap();
+        play(&mut engine, 15, 0);
+        let mut copy = engine.fork().unwrap();
+        let mut other = engine.fork().unwrap();
+        assert_eq!(copy.threads(), 1);
+        for frame in 0..8 {
+            other.step(1, &varying_params(frame)).unwrap();
+        }
+        let expected = play(&mut engine, 15, 15);
+        assert!(expected == play(&mut copy, 15, 15));
+    }
+    let error = reference_sampler(world(&small_config()))
+        .fork()
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("--device cpu"), "{error}");
 }

@@ -1,9 +1,11 @@
 //! Replaying recorded sessions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
 
+use driftless_data::journal::JournalReader;
 use driftless_data::{Clip, Episode, ExtraArray};
 use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
@@ -111,6 +113,51 @@ fn replay_finds_first_difference() {
     let mut other = played();
     other.extras.get_mut("steps").unwrap().values[6] = 1.0;
     assert_eq!(replay(other).first.unwrap().frame, 6);
+}
+
+#[test]
+fn session_tells_how_its_start_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let note = serde_json::json!({"prompt": "налево", "seed": 7});
+    let notes = BTreeMap::from([(0, note.clone()), (5, note.clone())]);
+    let record = RecordOptions {
+        journal: Some(folder.path().to_path_buf()),
+        ..FILE.into()
+    };
+    let clips: Arc<[Clip]> = [Clip {
+        images: vec![9; 3],
+        actions: vec![0],
+    }]
+    .into();
+    let sim = spawn(SimOptions {
+        player: Arc::new(move |_| {
+            let world = LearnedWorld::new(Fake::new().into_sampler(), Arc::clone(&clips));
+            Ok(Box::new(world.with_notes(notes.clone())))
+        }),
+        record: Some(record),
+        ..options()
+    });
+    next(&sim);
+    step(&sim);
+    let mut session = recording(sim);
+    // What is on disk says the same.
+    drop(session.take_journal());
+    let journal = std::fs::read_dir(folder.path()).unwrap().next();
+    let mut journal = JournalReader::open(&journal.unwrap().unwrap().path()).unwrap();
+    let recovered = Session::recover(&mut journal).unwrap().into_episode();
+    for episode in [reread(&session.into_episode()), recovered] {
+        let recording = of(episode).unwrap();
+        assert_eq!(
+            *recording.start_notes(),
+            BTreeMap::from([(0, note.clone())])
+        );
+    }
+    let mut broken = played();
+    broken
+        .extras
+        .insert("start_notes".into(), columns::text("{"));
+    let error = of(broken).err().unwrap().to_string();
+    assert!(error.contains("`start_notes`"), "{error}");
 }
 
 #[test]

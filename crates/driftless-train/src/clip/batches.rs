@@ -7,6 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use driftless_clip::actions;
 use driftless_clip::config::{SHORTCUT_STEPS, step_index};
 use driftless_clip::{ClipConfig, TextBatch, Vocabulary};
 use driftless_data::PathError as _;
@@ -34,6 +35,8 @@ pub(super) struct Clips<'a> {
     settings: &'a ClipSettings,
     config: &'a ClipConfig,
     latents: ByteStore,
+    /// The action that led to each frame of the store.
+    actions: Vec<u32>,
     /// As many as there are lengths.
     by_length: Vec<Vec<Captioned>>,
 }
@@ -43,9 +46,9 @@ pub(super) struct Clips<'a> {
 pub(crate) struct ClipBatch {
     /// Frames of a clip, T.
     pub frames: usize,
-    /// z_τ, [N, T, gh, gw, c]; frames that are given have no noise.
+    /// z_τ, [N, T, numbers]; frames that are given have no noise.
     pub z: Vec<f32>,
-    /// The clean clips, the target unless a shortcut is learned, [N, T, gh, gw, c].
+    /// The clean clips, the target unless a shortcut is learned, [N, T, numbers].
     pub clean: Vec<f32>,
     /// 1 for a given frame, [N, T].
     pub given: Vec<f32>,
@@ -152,6 +155,11 @@ impl<'a> Clips<'a> {
             settings,
             config,
             latents,
+            actions: store
+                .episodes
+                .iter()
+                .flat_map(|episode| episode.actions.iter().copied())
+                .collect(),
             by_length,
         })
     }
@@ -175,24 +183,40 @@ impl<'a> Clips<'a> {
         for _ in 0..count {
             let clip = &clips[rng.random_range(0..clips.len())];
             let first = clip.frame + rng.random_range(0..=clip.slack);
-            let latent = self.latent(first, frames)?;
-            self.append(&mut batch, clip, latent, rng)?;
+            let clean = self.clean(first, frames)?;
+            self.append(&mut batch, clip, clean, rng)?;
             drawn.push(first);
         }
         Ok((batch, drawn))
     }
 
-    /// The latents of consecutive frames, [T, gh, gw, c].
-    fn latent(&self, first: usize, frames: usize) -> Result<Vec<f32>> {
+    /// Consecutive frames with the actions between them, [T, numbers].
+    fn clean(&self, first: usize, frames: usize) -> Result<Vec<f32>> {
         let size = self.config.frame_len() * size_of::<f32>();
         let mut bytes = Vec::with_capacity(frames * size);
         self.latents
             .read(first * size..(first + frames) * size, &mut bytes)?;
-        let (numbers, _) = bytes.as_chunks();
-        Ok(numbers
-            .iter()
-            .map(|bytes| f32::from_ne_bytes(*bytes))
-            .collect())
+        let actions = &self.actions[first..first + frames];
+        let mut clean = Vec::with_capacity(frames * self.config.frame_numbers());
+        for (i, (latent, action)) in bytes.chunks_exact(size).zip(actions).enumerate() {
+            let (latent, _) = latent.as_chunks();
+            clean.extend(latent.iter().map(|bytes| f32::from_ne_bytes(*bytes)));
+            let action = (i > 0).then_some(*action);
+            clean.extend(actions::numbers(action, self.config.actions));
+        }
+        Ok(clean)
+    }
+
+    /// How many frames at the clip's start are given: none, often the first alone, or any number, from
+    /// which the network learns most quickly how one frame follows from others.
+    fn draw_given(&self, frames: usize, rng: &mut ChaCha8Rng) -> usize {
+        if !rng.random_bool(self.settings.given_fraction) {
+            0
+        } else if frames < 2 || rng.random() {
+            1
+        } else {
+            rng.random_range(1..frames)
+        }
     }
 
     fn append(
@@ -211,12 +235,12 @@ impl<'a> Clips<'a> {
         } else {
             text.clone()
         });
-        let is_given = rng.random_bool(settings.given_fraction);
+        let given = self.draw_given(frames, rng);
         let (tau, shortcut) = self.draw_level(frames, rng)?;
-        let frame_len = self.config.frame_len();
+        let numbers = self.config.frame_numbers();
         for (i, x) in clean.iter().enumerate() {
             let noise: f32 = StandardNormal.sample(rng);
-            let is_clean = is_given && i < frame_len;
+            let is_clean = i < given * numbers;
             batch.z.push(if is_clean {
                 *x
             } else {
@@ -224,8 +248,8 @@ impl<'a> Clips<'a> {
             });
         }
         batch.clean.extend(clean);
-        batch.given.push(f32::from(u8::from(is_given)));
-        batch.given.resize(batch.given.len() + frames - 1, 0.0);
+        let mask = (0..frames).map(|frame| f32::from(u8::from(frame < given)));
+        batch.given.extend(mask);
         batch.tau.push(tau);
         batch.shortcuts.push(shortcut);
         Ok(())

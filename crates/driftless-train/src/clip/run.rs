@@ -11,7 +11,7 @@ use driftless_data::captions::ClipCaption;
 use driftless_data::contact_sheet::ContactSheet;
 use driftless_data::fs::{read_source, write_atomic, write_json};
 use driftless_data::layout::checkpoint::{CARD, NEEDED};
-use driftless_data::{DatasetInfo, PathError as _};
+use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
 use driftless_engine::{DeviceChoice, candle_device};
 use driftless_model::checkpoint::{CONFIG, TOKENIZER, read_config};
 use driftless_model::config::WorldConfig;
@@ -83,7 +83,7 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         return Err(Error::invalid(&options.data, what));
     }
     let captions = read_captions(&options.data, &settings.lengths)?;
-    let config = describe(&world, &settings, &captions);
+    let config = describe(&world, &info, &settings, &captions);
     config.check().map_err(|what| {
         let at = options.config.as_ref().unwrap_or(&options.data);
         Error::invalid(at, format!("does not fit the settings: {what}"))
@@ -157,13 +157,28 @@ fn world_folder(options: &ClipOptions, layout: &RunLayout) -> Result<PathBuf> {
 }
 
 /// The configuration of the network that these settings train on a dataset.
-fn describe(world: &WorldConfig, settings: &ClipSettings, captions: &[ClipCaption]) -> ClipConfig {
+fn describe(
+    world: &WorldConfig,
+    data: &DatasetInfo,
+    settings: &ClipSettings,
+    captions: &[ClipCaption],
+) -> ClipConfig {
     let texts = captions.iter().flat_map(|c| c.texts.values().flatten());
+    let names = |actions: &[ActionSpec]| actions.iter().map(|a| a.name.clone()).collect::<Vec<_>>();
+    let knows_actions = names(&data.actions) == names(&world.actions);
+    if !knows_actions {
+        tracing::warn!("the data's actions are not the world's: clips will not tell theirs");
+    }
     ClipConfig {
         format: FORMAT_VERSION,
         lengths: settings.lengths.clone(),
         grid: world.grid(),
         channels: world.tokenizer.channels,
+        actions: if knows_actions {
+            world.actions.len()
+        } else {
+            0
+        },
         network: settings.network.clone(),
         sampling: settings.sampling,
         examples: examples(captions),
@@ -196,6 +211,7 @@ fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
         ("network", old.network == config.network),
         ("grid", old.grid == config.grid),
         ("channels", old.channels == config.channels),
+        ("actions", old.actions == config.actions),
         ("vocabulary", old.vocabulary == config.vocabulary),
     ];
     match parts.iter().find(|(_, same)| !same) {

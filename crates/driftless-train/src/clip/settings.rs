@@ -31,7 +31,7 @@ pub struct ClipSettings {
     pub min_word_count: usize,
     /// Fraction of the prompts that are hidden from the network, for guidance.
     pub prompt_dropout: f64,
-    /// Fraction of the clips whose first frame is given.
+    /// Fraction of the clips whose first frame, or some frames at the start, are given.
     pub given_fraction: f64,
     /// Fraction of the clips that train shortcuts: targets made of two steps of half the size.
     pub shortcut_fraction: f64,
@@ -54,7 +54,7 @@ impl Default for ClipSettings {
             lengths: vec![16],
             min_word_count: 10,
             prompt_dropout: 0.1,
-            given_fraction: 0.3,
+            given_fraction: 0.4,
             shortcut_fraction: 0.25,
             optimizer: OptimizerSettings {
                 steps: 20_000,

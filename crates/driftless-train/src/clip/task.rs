@@ -123,9 +123,8 @@ impl Task for ClipTask<'_> {
 /// (Hafner et al. 2025), against the clean clip or the target of a shortcut.
 pub(crate) fn loss(network: &ClipNetwork, batch: &ClipBatch, device: &Device) -> Result<Tensor> {
     let (n, t) = (batch.len(), batch.frames);
-    let ([gh, gw], c) = (network.config().grid, network.config().channels);
-    let shape = vec![n, t, gh, gw, c];
-    let clip = |x: &[f32]| Tensor::from_slice(x, shape.clone(), device);
+    let shape = (n, t, network.config().frame_numbers());
+    let clip = |x: &[f32]| Tensor::from_slice(x, shape, device);
     let input = ClipInput {
         z: clip(&batch.z)?,
         given: Tensor::from_slice(&batch.given, (n, t), device)?,
@@ -172,11 +171,11 @@ fn target(
     let finer = shortcuts.iter().map(|s| step_index(2 * s.steps));
     let factor = |of: &dyn Fn(&super::batches::Shortcut) -> f64| -> Result<Tensor> {
         let values: Vec<f32> = shortcuts.iter().map(|s| of(s) as f32).collect();
-        Ok(Tensor::from_vec(values, (n, 1, 1, 1, 1), device)?)
+        Ok(Tensor::from_vec(values, (n, 1, 1), device)?)
     };
     let given = pick(&input.given)?;
     let (b, t) = given.dims2()?;
-    let mask = given.reshape((b, t, 1, 1, 1))?;
+    let mask = given.reshape((b, t, 1))?;
     let own = pick(clean)?;
     let mut half = ClipInput {
         z: pick(&input.z)?,

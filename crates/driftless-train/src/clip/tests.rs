@@ -96,6 +96,7 @@ fn trained_network_makes_clips_and_resumes_exactly() {
     let maker = ClipMaker::read(&folder, &candle_core::Device::Cpu).unwrap();
     assert_eq!(maker.config().vocabulary, ["a", "ball", "red", "wall"]);
     assert_eq!(maker.config().examples[0], "a red wall");
+    assert_eq!(maker.config().actions, maker.world().actions.len());
     let params = ClipParams {
         steps: 3,
         ..ClipParams::of(maker.config())
@@ -115,6 +116,7 @@ fn trained_network_makes_clips_and_resumes_exactly() {
     let clip = make(&params, &mut steps).unwrap();
     assert_eq!((steps, clip.images.len()), (3, 4 * 64 * 64 * 3));
     assert_eq!(clip.unknown, ["dragon"]);
+    assert_eq!((clip.actions.len(), clip.actions[0]), (4, 0));
     assert_eq!(clip, make(&params, &mut steps).unwrap());
     let other = ClipParams { seed: 1, ..params };
     assert!(clip.images != make(&other, &mut steps).unwrap().images);

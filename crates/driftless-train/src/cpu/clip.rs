@@ -39,7 +39,7 @@ pub(super) struct ClipPasses {
 
 /// What the passes over n clips need.
 pub(super) struct ClipBuffers {
-    /// z_τ, [n, T, gh, gw, c].
+    /// z_τ, [n, T, numbers].
     pub z: Buffer,
     /// 1 for a given frame, [n, T].
     pub given: Buffer,
@@ -110,7 +110,7 @@ impl ClipPasses {
 
     /// Numbers of a clip of so many frames.
     pub(super) fn clip_len(&self, frames: usize) -> usize {
-        frames * self.config.frame_len()
+        frames * self.config.frame_numbers()
     }
 
     /// Tokens of a clip of so many frames.
@@ -397,43 +397,72 @@ impl ClipPasses {
         }
     }
 
-    /// Writes the inputs of all tokens: latent, the same where the frame is given, and whether it is.
+    /// Writes the inputs of all tokens; see `ClipNetwork::token_inputs`.
     fn gather(&self, n: usize, frames: usize, t: &mut ClipBuffers) {
-        let (len, one) = (self.config.frame_len(), self.config.token_len());
+        let (len, one) = (self.config.frame_numbers(), self.config.token_len());
         let inputs = self.input.inputs();
         let per_frame = self.places.len() / one;
         let rows = t.inputs.chunks_exact_mut(per_frame * inputs);
-        let all = t.z.chunks_exact(len).zip(&*t.given).zip(rows);
-        for ((z, given), rows) in all.take(n * frames) {
+        for (at, rows) in rows.take(n * frames).enumerate() {
+            let frame = |at: usize| (&t.z[at * len..(at + 1) * len], t.given[at]);
+            let (z, given) = frame(at);
+            let before = (at % frames > 0).then(|| frame(at - 1));
+            let after = (at % frames < frames - 1).then(|| frame(at + 1));
+            let action = &z[self.config.frame_len()..];
             let tokens = rows.chunks_exact_mut(inputs);
             for (row, places) in tokens.zip(self.places.chunks_exact(one)) {
+                let (cells, rest) = row.split_at_mut(4 * one);
                 for (i, place) in places.iter().enumerate() {
-                    row[i] = z[*place];
-                    row[one + i] = given * z[*place];
+                    cells[i] = z[*place];
+                    cells[one + i] = given * z[*place];
+                    cells[2 * one + i] = before.map_or(0.0, |(z, _)| z[*place]);
+                    cells[3 * one + i] = after.map_or(0.0, |(z, _)| z[*place]);
                 }
-                row[2 * one] = *given;
+                rest[0] = given;
+                rest[1] = before.map_or(0.0, |(_, given)| given);
+                rest[2] = after.map_or(0.0, |(_, given)| given);
+                rest[3..].copy_from_slice(action);
             }
         }
     }
 
-    /// Writes x̂ from the outputs of all tokens.
+    /// Writes x̂ from the outputs of all tokens: each its cells, and all of a frame the mean action.
     fn scatter(&self, n: usize, frames: usize, t: &mut ClipBuffers) {
-        let len = self.config.frame_len();
+        let (len, one) = (self.config.frame_numbers(), self.config.token_len());
+        let outputs = self.output.outputs();
+        let per_frame = self.places.len() / one;
+        let share = 1.0 / per_frame as f32;
         let frames = t.output.chunks_exact_mut(len).take(n * frames);
-        for (x, outputs) in frames.zip(t.outputs.chunks_exact(len)) {
-            for (place, output) in self.places.iter().zip(outputs) {
-                x[*place] = *output;
+        for (x, rows) in frames.zip(t.outputs.chunks_exact(per_frame * outputs)) {
+            let (latent, action) = x.split_at_mut(self.config.frame_len());
+            action.fill(0.0);
+            let tokens = rows.chunks_exact(outputs);
+            for (row, places) in tokens.zip(self.places.chunks_exact(one)) {
+                for (place, output) in places.iter().zip(row) {
+                    latent[*place] = *output;
+                }
+                axpy(share, &row[one..], action);
             }
         }
     }
 
     /// The gradient of the tokens' outputs from that of x̂.
     fn gather_gradient(&self, n: usize, frames: usize, dx: &[f32], doutputs: &mut [f32]) {
-        let len = self.config.frame_len();
+        let (len, one) = (self.config.frame_numbers(), self.config.token_len());
+        let outputs = self.output.outputs();
+        let per_frame = self.places.len() / one;
+        let share = 1.0 / per_frame as f32;
         let frames = dx.chunks_exact(len).take(n * frames);
-        for (dx, doutputs) in frames.zip(doutputs.chunks_exact_mut(len)) {
-            for (place, doutput) in self.places.iter().zip(doutputs) {
-                *doutput = dx[*place];
+        for (dx, rows) in frames.zip(doutputs.chunks_exact_mut(per_frame * outputs)) {
+            let (latent, action) = dx.split_at(self.config.frame_len());
+            let tokens = rows.chunks_exact_mut(outputs);
+            for (row, places) in tokens.zip(self.places.chunks_exact(one)) {
+                for (place, doutput) in places.iter().zip(&mut *row) {
+                    *doutput = latent[*place];
+                }
+                for (daction, doutput) in action.iter().zip(&mut row[one..]) {
+                    *doutput = share * daction;
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ fn config() -> ClipConfig {
         lengths: vec![3, 5],
         grid: [2, 6],
         channels: 3,
+        actions: 4,
         network: ClipShape {
             merge: 2,
             width: 24,
@@ -36,24 +37,22 @@ fn config() -> ClipConfig {
     }
 }
 
-/// Clips with and without a given frame, with prompts of all lengths, some of which learn shortcuts.
+/// Clips with and without given frames, with prompts of all lengths, some of which learn shortcuts.
 fn batch(config: &ClipConfig, n: usize, frames: usize, rng: &mut ChaCha8Rng) -> ClipBatch {
-    let len = frames * config.frame_len();
+    let len = frames * config.frame_numbers();
     let mut batch = ClipBatch {
         frames,
         clean: numbers(n * len, rng),
         ..ClipBatch::default()
     };
     for i in 0..n {
-        let is_given = i % 3 == 1;
+        let given = [0, 1, 0, 2][i % 4];
         let mut z = numbers(len, rng);
-        if is_given {
-            let own = &batch.clean[i * len..i * len + config.frame_len()];
-            z[..own.len()].copy_from_slice(own);
-        }
+        let own = &batch.clean[i * len..i * len + given * config.frame_numbers()];
+        z[..own.len()].copy_from_slice(own);
         batch.z.extend(z);
-        batch.given.push(f32::from(u8::from(is_given)));
-        batch.given.resize((i + 1) * frames, 0.0);
+        let mask = (0..frames).map(|frame| f32::from(u8::from(frame < given)));
+        batch.given.extend(mask);
         let levels = [[0.1, 0.2, 0.4], [0.6, 0.8, 1.0]][i / 2 % 2];
         batch.tau.push(levels[0]);
         let target = ShortcutTarget::between(Path::Linear, levels).unwrap();

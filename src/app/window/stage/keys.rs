@@ -5,7 +5,7 @@ use std::time::Instant;
 use eframe::egui::{Key, Popup};
 
 use super::super::environment::Environment;
-use super::super::navigation::Screen;
+use super::super::navigation::{Navigation, Screen};
 use super::Stage;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};
@@ -26,8 +26,9 @@ impl Stage {
         let taken = match self.navigation.screen {
             Screen::NewWorld { .. } => self.new_world_key(key, env),
             Screen::Worlds { .. } => self.worlds_key(key, env),
-            Screen::Cells { .. } => self.cells_key(key, env),
-            Screen::Film { .. } => self.film_key(key, env),
+            Screen::Cells { .. } => self.page_key(key, env, Navigation::cells_key),
+            Screen::Film { .. } => self.page_key(key, env, Navigation::film_key),
+            Screen::Browse { .. } => self.page_key(key, env, Navigation::browser_key),
             _ if self.play.saver.is_open() => self.saver_key(key, env),
             _ => return self.game_key(key, repeated, now, env),
         };
@@ -79,8 +80,13 @@ impl Stage {
         false
     }
 
-    /// Handles a key on the page of a transport network; a focused control comes first.
-    fn cells_key(&mut self, key: Key, env: &mut Environment) -> bool {
+    /// Handles a key on a page that Escape closes; a focused control comes before the page.
+    fn page_key(
+        &mut self,
+        key: Key,
+        env: &mut Environment,
+        of_page: fn(&mut Navigation, Key) -> bool,
+    ) -> bool {
         if Popup::is_any_open(&env.device.context) {
             return false;
         }
@@ -88,19 +94,7 @@ impl Stage {
             self.close_page(env);
             return true;
         }
-        env.device.nothing_has_focus() && self.navigation.cells_key(key)
-    }
-
-    /// Handles a key on the page that makes clips; a focused control comes first.
-    fn film_key(&mut self, key: Key, env: &mut Environment) -> bool {
-        if Popup::is_any_open(&env.device.context) {
-            return false;
-        }
-        if key == Key::Escape {
-            self.close_page(env);
-            return true;
-        }
-        env.device.nothing_has_focus() && self.navigation.film_key(key)
+        env.device.nothing_has_focus() && of_page(&mut self.navigation, key)
     }
 
     fn game_key(

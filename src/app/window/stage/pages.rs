@@ -1,7 +1,6 @@
 //! Opens and closes the pages that cover the game, and does what they ask for.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use eframe::egui::{Rect, Ui};
 
@@ -20,6 +19,7 @@ use crate::app::options::{FirstStep, NewWorldOptions};
 use crate::app::transport::PageEnd;
 use crate::app::world_picker::PickerChoice;
 use crate::workspace::PlayableWorld;
+use crate::workspace::playable_world::GivenClip;
 
 impl Stage {
     /// Opens the "New world" page and pauses the game.
@@ -90,10 +90,19 @@ impl Stage {
         self.leave_game(env);
     }
 
-    /// Plays on from the frames of a clip.
-    fn play_on(&mut self, images: Arc<Vec<u8>>, env: &mut Environment) {
+    /// Opens the page of a dataset and pauses the game.
+    pub fn open_browser(&mut self, folder: &Path, env: &mut Environment) {
+        let waits = self.play.game.pause() | env.preferences.stops_waiting();
+        let resume = waits | self.navigation.resumes();
+        let opened = self.navigation.open_browser(folder, resume);
+        env.report(opened);
+        self.leave_game(env);
+    }
+
+    /// Plays on from a clip.
+    fn play_on(&mut self, clip: GivenClip, env: &mut Environment) {
         if let Some(origin) = self.play.game.session.origin.clone() {
-            let loaded = self.navigation.load_clip(images, origin);
+            let loaded = self.navigation.load_clip(clip, origin);
             env.report(loaded);
         }
     }
@@ -156,9 +165,14 @@ impl Stage {
             },
             Screen::Film { .. } => match self.navigation.film_ui(ui) {
                 Some(FilmEnd::Back) => self.close_page(env),
-                Some(FilmEnd::PlayOn(images)) => self.play_on(images, env),
+                Some(FilmEnd::PlayOn(clip)) => self.play_on(clip, env),
                 None => {}
             },
+            Screen::Browse { .. } => {
+                if self.navigation.browser_ui(ui) {
+                    self.close_page(env);
+                }
+            }
             Screen::Game | Screen::Recording(..) | Screen::TryOut => return false,
         }
         env.notices_ui(ui, space);
@@ -173,6 +187,10 @@ impl Stage {
             }
             PageRequest::Record(kind) => self.record(kind, env),
             PageRequest::Try(checkpoint) => self.play_checkpoint(&checkpoint, env),
+            PageRequest::Browse(folder) => {
+                self.open_browser(&folder, env);
+                Ok(())
+            }
             PageRequest::Play(world) => self.play_world(&world, env),
         };
         if let (Err(error), Some(page)) = (done, &mut self.navigation.page) {

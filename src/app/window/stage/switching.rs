@@ -22,6 +22,10 @@ impl Stage {
         let session = &self.play.game.session;
         let done = match self.navigation.dropped(path, session.learned) {
             Ok(DroppedFile::World) => self.open_world(path, env),
+            Ok(DroppedFile::Dataset) => {
+                self.open_browser(path, env);
+                Ok(())
+            }
             Ok(DroppedFile::WorldFile) => {
                 let current = session.origin.as_ref();
                 self.navigation.load_world_file(path, current)

@@ -22,6 +22,7 @@ fn maze_with_clips(folder: &Path) {
         lengths: vec![4],
         grid: [8, 8],
         channels: 8,
+        actions: 0,
         network: ClipShape {
             width: 16,
             depth: 1,

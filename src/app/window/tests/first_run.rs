@@ -4,7 +4,7 @@ use super::*;
 
 fn gallery(home: &Path) -> Option<TestWindow> {
     let config = UserConfig::default();
-    open_window(learned("pong"), home, config, SIZE, true)
+    open_window(learned("pong"), home, config, SIZE, FirstPage::Worlds)
 }
 
 #[test]
@@ -35,7 +35,13 @@ fn whoever_has_played_goes_on_playing() {
     let home = tempfile::tempdir().unwrap();
     let mut config = UserConfig::default();
     config.welcomed.insert("Pong".into());
-    let Some(window) = open_window(learned("pong"), home.path(), config, SIZE, true) else {
+    let Some(window) = open_window(
+        learned("pong"),
+        home.path(),
+        config,
+        SIZE,
+        FirstPage::Worlds,
+    ) else {
         return;
     };
     assert!(!window.state().stage.navigation.is_on_page());

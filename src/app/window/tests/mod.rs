@@ -1,6 +1,7 @@
 //! Tests of the whole window with a real world-model thread, through simulated input. Snapshots are
 //! in `tests/snapshots`; `UPDATE_SNAPSHOTS=true` rewrites them.
 
+mod browse;
 mod cells;
 mod commands;
 mod film;
@@ -103,26 +104,24 @@ fn open_with(
     config: UserConfig,
     size: Vec2,
 ) -> Option<TestWindow> {
-    open_window(game, home, config, size, false)
+    open_window(game, home, config, size, FirstPage::Game)
 }
 
-/// As [`open_with`], with the gallery in front if `gallery`.
+/// As [`open_with`], with this page in front.
 fn open_window(
     game: PlayableWorld,
     home: &Path,
     config: UserConfig,
     size: Vec2,
-    gallery: bool,
+    first: FirstPage,
 ) -> Option<TestWindow> {
     if !has_adapter() {
         return None;
     }
     let mut session = GameSession::new(game, None, SamplerParams::default(), None).unwrap();
-    session.sim.paused = !gallery;
+    session.sim.paused = !matches!(first, FirstPage::Worlds);
     let setup = WindowSetup {
-        new_world: None,
-        gallery,
-        cells: None,
+        first,
         home: Some(home.to_path_buf()),
         store: None,
         mailbox: Arc::default(),

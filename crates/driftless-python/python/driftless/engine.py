@@ -1,0 +1,139 @@
+"""The engine: one game, frame by frame, with everything that it tells."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from ._driftless import Engine as _Engine
+from .worlds import find_world
+
+
+class Saved:
+    """A saved state of an :class:`Engine`."""
+
+    def __init__(self, engine: _Engine, number: int):
+        self._engine = engine
+        self.number = number
+
+    def __del__(self) -> None:
+        self._engine.forget(self.number)
+
+
+class Engine:
+    """Predicts the frames of a learned world from actions.
+
+    Args:
+        world: a checkpoint folder, or a name that :func:`driftless.worlds` lists.
+        device: ``cpu``, ``auto``, ``wgpu``, ``wgpu-f16``, ``cuda`` or ``metal``.
+        threads: threads of the CPU; 0 measures how many are fastest.
+        settings: sampler settings, ``steps=4`` for example.
+    """
+
+    def __init__(
+        self,
+        world: str | os.PathLike[str],
+        device: str = "cpu",
+        threads: int = 0,
+        **settings: Any,
+    ):
+        self._engine = _Engine(find_world(world), device, threads)
+        self.set_settings(**settings)
+
+    @property
+    def world(self) -> str:
+        """Name of the world."""
+        return self._engine.world
+
+    @property
+    def actions(self) -> list[str]:
+        """Names of the actions; 0 is the idle one."""
+        return self._engine.actions
+
+    @property
+    def starts(self) -> int:
+        """Number of starting scenes."""
+        return self._engine.starts
+
+    @property
+    def device(self) -> str:
+        """What computes: ``CPU, 2 threads``."""
+        return self._engine.label
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        return self._engine.image_size
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The sampler settings: steps, seed, context_signal, temperature and so on."""
+        return json.loads(self._engine.settings())
+
+    def set_settings(self, **settings: Any) -> None:
+        """Changes sampler settings from the next frame on."""
+        if settings:
+            self._engine.change_settings(json.dumps(settings))
+
+    def reset(
+        self,
+        start: int = 0,
+        images: np.ndarray | None = None,
+        actions: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Starts over, from a starting scene or from frames of your own.
+
+        Args:
+            start: number of the starting scene.
+            images: uint8 ``(T, height, width, 3)``, in place of a scene.
+            actions: whole numbers ``(T,)``; ``actions[t]`` led to frame t. 0 if they are left out.
+
+        Returns:
+            The last frame, uint8 ``(height, width, 3)``.
+        """
+        if images is None:
+            self._engine.reset(start)
+        else:
+            images = np.ascontiguousarray(images, np.uint8)
+            if actions is None:
+                actions = np.zeros(len(images), np.uint32)
+            self._engine.reset_to(images, np.ascontiguousarray(actions, np.uint32))
+        return self.image
+
+    def step(self, action: int) -> np.ndarray:
+        """Predicts the next frame, uint8 ``(height, width, 3)``."""
+        return self._engine.step(action)
+
+    @property
+    def image(self) -> np.ndarray:
+        """The last frame, uint8 ``(height, width, 3)``."""
+        return self._engine.image()
+
+    @property
+    def outcome(self) -> tuple[float, float] | None:
+        """Predicted reward, and probability that the episode ended; ``None`` if the world predicts none."""
+        return self._engine.outcome()
+
+    def surprise(self, image: np.ndarray, action: int) -> float:
+        """How surprising a frame would be as the next one: mean squared error of its predicted latent."""
+        return self._engine.surprise(np.ascontiguousarray(image, np.uint8), action)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Latents of frames: uint8 ``(N, height, width, 3)`` to float32 ``(N, numbers)``."""
+        return self._engine.encode(np.ascontiguousarray(images, np.uint8))
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Frames of latents: float32 ``(N, numbers)`` to uint8 ``(N, height, width, 3)``."""
+        return self._engine.decode(np.ascontiguousarray(latents, np.float32))
+
+    def snapshot(self) -> Saved:
+        """The state; :meth:`restore` goes on from there, bit for bit."""
+        return Saved(self._engine, self._engine.save())
+
+    def restore(self, saved: Saved) -> np.ndarray:
+        """Returns to a state; returns its frame."""
+        self._engine.load(saved.number)
+        return self.image

@@ -1,0 +1,81 @@
+//! Errors of this crate, and the Python exceptions that they become.
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way in which a function of this crate fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read, or does not hold what was expected.
+    #[error(transparent)]
+    Data(#[from] driftless_data::Error),
+    /// A checkpoint cannot be read.
+    #[error(transparent)]
+    Model(#[from] driftless_model::Error),
+    /// The engine refuses an argument or its device fails.
+    #[error(transparent)]
+    Engine(#[from] driftless_engine::Error),
+    /// A game refuses an argument or fails.
+    #[error(transparent)]
+    Sim(#[from] driftless_sim::Error),
+    /// The flow library refuses an argument.
+    #[error(transparent)]
+    Flow(#[from] driftless_flow::Error),
+    /// A tensor operation fails.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A value is out of its range.
+    #[error("{0}")]
+    Value(String),
+    /// An array has another type than expected.
+    #[error("{0}")]
+    Type(String),
+    /// Another thread uses the object.
+    #[error("it is used by another thread; make one for each")]
+    InUse,
+    /// The object was closed.
+    #[error("it is closed")]
+    Closed,
+    /// No thread can be started.
+    #[error("no thread can be started: {0}")]
+    Thread(String),
+    /// A Python function that was called back raised an exception.
+    #[error("{0}")]
+    Python(PyErr),
+}
+
+impl From<PyErr> for Error {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl From<driftless_flow::FlowError> for Error {
+    fn from(error: driftless_flow::FlowError) -> Self {
+        Self::Flow(error.into())
+    }
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::Python(raised) => raised,
+            Error::Type(_) => PyTypeError::new_err(text),
+            Error::Value(_) | Error::Flow(_) => PyValueError::new_err(text),
+            Error::Data(driftless_data::Error::Io { .. }) => PyOSError::new_err(text),
+            Error::Data(_) | Error::Model(_) => PyValueError::new_err(text),
+            Error::Engine(ref inner) if inner.is_argument() => PyValueError::new_err(text),
+            Error::Sim(ref inner) if inner.is_argument() => PyValueError::new_err(text),
+            Error::Engine(_)
+            | Error::Sim(_)
+            | Error::Tensor(_)
+            | Error::InUse
+            | Error::Closed
+            | Error::Thread(_) => PyRuntimeError::new_err(text),
+        }
+    }
+}

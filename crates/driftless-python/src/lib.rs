@@ -1,0 +1,21 @@
+//! The native part of the Python package `driftless`; `python/driftless` has the rest.
+
+mod engine;
+mod error;
+mod flow;
+mod games;
+mod settings;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _driftless {
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::flow::{coefficients, solve};
+    #[pymodule_export]
+    use crate::games::{Games, Snapshot};
+    #[pymodule_export]
+    use crate::settings::default_settings;
+}

@@ -1,0 +1,90 @@
+//! The list of the episodes.
+
+use eframe::egui;
+use eframe::egui::{RichText, ScrollArea, Ui, vec2};
+
+use driftless_data::listing::ListedFile;
+
+use super::Asked;
+use super::view::View;
+use crate::app::theme;
+
+/// Height of a row in points.
+const ROW: f32 = 40.0;
+
+/// Draws the list, and what concerns the dataset as a whole.
+pub(super) fn ui(ui: &mut Ui, view: &mut View) -> Option<Asked> {
+    let palette = theme::palette(ui);
+    let mut asked = None;
+    let files = &view.listing.files;
+    let frames: usize = files
+        .iter()
+        .flat_map(|file| &file.content)
+        .map(|c| c.frames)
+        .sum();
+    let total = format!("{}, {frames} frames", counted(files.len(), "episode"));
+    ui.label(RichText::new(total).color(palette.muted));
+    ui.horizontal(|ui| {
+        let can_undo = view.listing.changes > 0 && !view.is_busy;
+        let undo = ui.add_enabled(can_undo, egui::Button::new("Undo"));
+        if undo.on_hover_text("Undoes the last change (Z).").clicked() {
+            asked = Some(Asked::Undo);
+        }
+        let opens = view.remapping.is_none();
+        let text = if opens { "Actions…" } else { "Episodes…" };
+        if ui.button(text).clicked() {
+            asked = Some(Asked::Actions(opens));
+        }
+    });
+    ui.add_space(6.0);
+    let scroll = ScrollArea::vertical()
+        .id_salt("episodes")
+        .auto_shrink(false);
+    scroll.show_rows(ui, ROW, files.len(), |ui, rows| {
+        for file in &files[rows] {
+            let is_shown = view.file.as_ref() == Some(&file.file);
+            if row(ui, file, is_shown) {
+                asked = Some(Asked::Show(file.file.clone()));
+            }
+        }
+    });
+    asked
+}
+
+/// Draws a row; returns whether it is clicked.
+fn row(ui: &mut Ui, file: &ListedFile, is_shown: bool) -> bool {
+    let palette = theme::palette(ui);
+    let (about, colour) = match &file.content {
+        Ok(content) if content.episodes > 1 => {
+            let text = format!("{} in one file", counted(content.episodes, "episode"));
+            (text, palette.muted)
+        }
+        Ok(content) => {
+            let mut text = format!("{} frames", content.frames);
+            if content.reward != 0.0 {
+                text += &format!(", reward {}", content.reward);
+            }
+            (text, palette.muted)
+        }
+        Err(_) => ("cannot be read".to_owned(), palette.alert),
+    };
+    let text = RichText::new(format!("{}\n{about}", file.file));
+    let text = if is_shown {
+        text
+    } else {
+        text.color(if file.content.is_err() {
+            colour
+        } else {
+            palette.text
+        })
+    };
+    let button = egui::Button::selectable(is_shown, text).truncate();
+    ui.add_sized(vec2(ui.available_width(), ROW - 4.0), button)
+        .clicked()
+}
+
+/// `1 episode`, `2 episodes`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}

@@ -1,0 +1,249 @@
+//! The thread that reads and changes the dataset, one job after another.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+
+use driftless_data::edit::{self, Change};
+use driftless_data::listing::{self, ListedFile};
+use driftless_data::{ActionSpec, DatasetInfo, Episode};
+
+use crate::workspace::Notify;
+use crate::{Error, Result};
+
+/// What is done to the episode in a file of the dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Edit {
+    /// Keep these frames.
+    Cut(Range<usize>),
+    /// Begin a second episode with this frame.
+    Split(usize),
+    Remove,
+    HoldOut,
+}
+
+impl Edit {
+    /// What is said once it is done.
+    fn done(&self, file: &str, folder: &Path) -> String {
+        match self {
+            Self::Cut(range) => {
+                format!("Kept frames {} to {} of {file}", range.start, range.end - 1)
+            }
+            Self::Split(at) => format!("Divided {file} at frame {at}"),
+            Self::Remove => format!("Moved {file} into the folder {}", edit::REMOVED),
+            Self::HoldOut => {
+                let other = edit::held_out_folder(folder);
+                let name = other.file_name().unwrap_or_default();
+                format!("Moved {file} to {}", name.to_string_lossy())
+            }
+        }
+    }
+}
+
+/// A new dataset with other actions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Remapping {
+    pub out: PathBuf,
+    pub actions: Vec<ActionSpec>,
+    /// What becomes of each action.
+    pub map: Vec<u32>,
+}
+
+/// What the page asks the thread for.
+enum Job {
+    Read(String),
+    Edit(String, Edit),
+    Undo,
+    Remap(Remapping),
+}
+
+/// The dataset as it is now.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    pub info: DatasetInfo,
+    pub files: Vec<ListedFile>,
+    /// Changes that can be undone.
+    pub changes: usize,
+}
+
+/// What the thread sends back.
+pub(super) enum Answer {
+    /// The dataset as it is now, and what was done to it.
+    Listed(Box<Listing>, Option<String>),
+    /// The episode in a file, or why it cannot be read.
+    Read(String, std::result::Result<Arc<Episode>, String>),
+    /// How many episodes are copied.
+    Copied(usize),
+    /// The dataset with other actions is written.
+    Remapped(PathBuf),
+    /// A job failed; the dataset is as it was.
+    Failed(String),
+    /// The thread has ended; nothing follows.
+    Ended,
+}
+
+/// The thread; it ends when this is dropped.
+pub(super) struct Worker {
+    jobs: Sender<Job>,
+    answers: Receiver<Answer>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Starts the thread, which first lists the dataset.
+    ///
+    /// # Errors
+    /// Returns an error if no thread can be started.
+    pub fn start(folder: &Path, notify: Notify) -> Result<Self> {
+        let (jobs, received) = unbounded();
+        let (sender, answers) = unbounded();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let thread = Thread {
+            folder: folder.to_path_buf(),
+            jobs: received,
+            answers: sender,
+            cancelled: Arc::clone(&cancelled),
+            notify,
+            changes: Vec::new(),
+        };
+        std::thread::Builder::new()
+            .name("browse".into())
+            .spawn(move || thread.run())
+            .map_err(|e| Error::no_thread(&e))?;
+        Ok(Self {
+            jobs,
+            answers,
+            cancelled,
+        })
+    }
+
+    fn send(&self, job: Job) {
+        // A thread that has ended has said why.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Reads the episode in a file.
+    pub fn read(&self, file: &str) {
+        self.send(Job::Read(file.to_owned()));
+    }
+
+    /// Changes the episode in a file.
+    pub fn edit(&self, file: &str, edit: Edit) {
+        self.send(Job::Edit(file.to_owned(), edit));
+    }
+
+    /// Undoes the last change.
+    pub fn undo(&self) {
+        self.send(Job::Undo);
+    }
+
+    /// Writes a copy with other actions.
+    pub fn remap(&self, remapping: Remapping) {
+        self.cancelled.store(false, Ordering::Relaxed);
+        self.send(Job::Remap(remapping));
+    }
+
+    /// Stops writing the copy.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// The next answer, if one has arrived.
+    pub fn take(&self) -> Option<Answer> {
+        match self.answers.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Answer::Ended),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+/// What the thread holds.
+struct Thread {
+    folder: PathBuf,
+    jobs: Receiver<Job>,
+    answers: Sender<Answer>,
+    cancelled: Arc<AtomicBool>,
+    notify: Notify,
+    changes: Vec<Change>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        if let Err(error) = self.list(None) {
+            self.send(Answer::Failed(error.to_string()));
+            return;
+        }
+        while let Ok(job) = self.jobs.recv() {
+            if let Err(error) = self.work(job) {
+                self.send(Answer::Failed(error.to_string()));
+            }
+        }
+    }
+
+    fn send(&self, answer: Answer) {
+        // The page may be gone.
+        let _ = self.answers.send(answer);
+        (self.notify)();
+    }
+
+    fn list(&self, done: Option<String>) -> Result<()> {
+        let listing = Listing {
+            info: DatasetInfo::read(&self.folder)?,
+            files: listing::list(&self.folder)?,
+            changes: self.changes.len(),
+        };
+        self.send(Answer::Listed(Box::new(listing), done));
+        Ok(())
+    }
+
+    fn work(&mut self, job: Job) -> Result<()> {
+        match job {
+            Job::Read(file) => {
+                let episode = Episode::read(&self.folder.join(&file));
+                let episode = episode.map(Arc::new).map_err(|e| e.to_string());
+                self.send(Answer::Read(file, episode));
+                Ok(())
+            }
+            Job::Edit(file, change) => {
+                let folder = &self.folder;
+                let changed = match &change {
+                    Edit::Cut(range) => edit::cut(folder, &file, range.clone())?,
+                    Edit::Split(at) => edit::split(folder, &file, *at)?,
+                    Edit::Remove => edit::remove(folder, &file)?,
+                    Edit::HoldOut => edit::hold_out(folder, &file, &edit::held_out_folder(folder))?,
+                };
+                self.changes.push(changed);
+                self.list(Some(change.done(&file, &self.folder)))
+            }
+            Job::Undo => {
+                let Some(change) = self.changes.last() else {
+                    return Ok(());
+                };
+                change.undo()?;
+                self.changes.pop();
+                self.list(Some("Undone".to_owned()))
+            }
+            Job::Remap(remapping) => self.remap(remapping),
+        }
+    }
+
+    fn remap(&self, remapping: Remapping) -> Result<()> {
+        let Remapping { out, actions, map } = remapping;
+        edit::remap(&self.folder, &out, actions, &map, &mut |done| {
+            self.send(Answer::Copied(done));
+            !self.cancelled.load(Ordering::Relaxed)
+        })?;
+        self.send(Answer::Remapped(out));
+        Ok(())
+    }
+}
