@@ -3,6 +3,7 @@
 #
 #   scripts/package.sh [PROGRAM]     packages PROGRAM or $DRIFTLESS_PROGRAM; without either, builds one
 #                                    with `cargo build --release --locked`
+#   scripts/package.sh --wheel       builds the wheel of the Python package instead (needs maturin)
 #
 # Both contain the program, its worlds, a menu entry, the type of .driftless files (a double click opens them), an
 # icon, manual pages and shell completions. The program embeds the worlds, too. They
@@ -20,6 +21,11 @@ fail() {
     say "$*"
     exit 1
 }
+
+if [ "${1:-}" = --wheel ]; then
+    command -v maturin >/dev/null || fail "maturin is missing: pip install maturin"
+    exec maturin build --release --locked --manifest-path crates/driftless-python/Cargo.toml --out target/package
+fi
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 out=target/package

@@ -76,10 +76,6 @@ else
 fi
 result=$?
 
-if have_python_packages; then
-    PYTHONPATH="$PWD/$PYTHON_PACKAGES" sh scripts/test_python.sh || result=1
-fi
-
 # skipped WHAT TESTS
 skipped() {
     if [ "${CI:-}" = true ]; then

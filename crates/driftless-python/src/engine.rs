@@ -16,7 +16,7 @@ use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
 
 use crate::error::{Error, Result};
-use crate::games::device;
+use crate::games::{clip_of, device};
 use crate::settings;
 
 /// Predicts the frames of a learned world, one after another.
@@ -104,10 +104,7 @@ impl Engine {
         images: PyReadonlyArray4<'py, u8>,
         actions: PyReadonlyArray1<'py, u32>,
     ) -> PyResult<()> {
-        let clip = Clip {
-            images: images.as_array().iter().copied().collect(),
-            actions: actions.as_array().iter().copied().collect(),
-        };
+        let clip = clip_of(&images, &actions, self.image)?;
         py.detach(|| self.with(|state| Ok(state.sampler.reset(&clip, &state.params)?)))
     }
 
@@ -159,7 +156,7 @@ impl Engine {
         let images: Vec<u8> = images.as_array().iter().copied().collect();
         let latents = py.detach(|| self.with(|state| Ok(state.sampler.encode(&images)?)))?;
         let numbers = latents.len() / count.max(1);
-        Ok(PyArray1::from_vec(py, latents).reshape([count, numbers])?)
+        PyArray1::from_vec(py, latents).reshape([count, numbers])
     }
 
     /// Frames of latents f32 [N, numbers], u8 [N, H, W, 3].
@@ -172,7 +169,7 @@ impl Engine {
         let latents: Vec<f32> = latents.as_array().iter().copied().collect();
         let images = py.detach(|| self.with(|state| Ok(state.sampler.decode(&latents)?)))?;
         let [height, width] = self.image;
-        Ok(PyArray1::from_vec(py, images).reshape([count, height, width, 3])?)
+        PyArray1::from_vec(py, images).reshape([count, height, width, 3])
     }
 
     /// Saves the state; returns its number.

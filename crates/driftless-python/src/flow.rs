@@ -40,7 +40,7 @@ pub fn coefficients(name: &str, tau: f64) -> PyResult<(f64, f64, f64, f64)> {
 
 /// Integrates dz/dτ = velocity(z, τ) from one level to another; arrays are f32.
 #[pyfunction]
-#[pyo3(signature = (velocity, start, steps, solver = "euler", shift = 1.0, from_level = 0.0, to_level = 1.0))]
+#[pyo3(signature = (velocity, start, steps, solver = "euler", shift = 1.0, levels = (0.0, 1.0)))]
 pub fn solve<'py>(
     py: Python<'py>,
     velocity: &Bound<'py, PyAny>,
@@ -48,13 +48,12 @@ pub fn solve<'py>(
     steps: usize,
     solver: &str,
     shift: f64,
-    from_level: f64,
-    to_level: f64,
+    levels: (f64, f64),
 ) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
     let shape: Vec<usize> = start.as_array().shape().to_vec();
     let numbers: Vec<f32> = start.as_array().iter().copied().collect();
     let levels = Grid::Shifted { shift }
-        .levels(steps, from_level, to_level)
+        .levels(steps, levels.0, levels.1)
         .map_err(Error::from)?;
     let array = |numbers: &[f32]| -> PyResult<_> {
         PyArray1::from_slice(py, numbers).reshape(shape.as_slice())

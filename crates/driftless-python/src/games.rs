@@ -221,10 +221,7 @@ impl Games {
         actions: PyReadonlyArray1<'py, u32>,
         seed: u64,
     ) -> PyResult<()> {
-        let clip = Clip {
-            images: images.as_array().iter().copied().collect(),
-            actions: actions.as_array().iter().copied().collect(),
-        };
+        let clip = clip_of(&images, &actions, self.about.image)?;
         let mut state = self.lock()?;
         Ok(open_mut(&mut state)?.start_from(game, &clip, seed)?)
     }
@@ -459,6 +456,31 @@ fn outcome(predicted: Option<Outcome>) -> (f32, bool) {
 fn no_game(count: usize) -> Error {
     let most = count.saturating_sub(1);
     Error::Value(format!("there is no such game, expected 0 to {most}"))
+}
+
+/// Frames u8 [T, H, W, 3] of this height and width, and the actions that led to them, [T].
+///
+/// # Errors
+/// Returns an error if they have another shape.
+pub fn clip_of(
+    images: &PyReadonlyArray4<'_, u8>,
+    actions: &PyReadonlyArray1<'_, u32>,
+    [height, width]: [usize; 2],
+) -> Result<Clip> {
+    let (images, actions) = (images.as_array(), actions.as_array());
+    let expected = [actions.len(), height, width, 3];
+    if images.shape() != expected || actions.is_empty() {
+        let what = format!(
+            "images have shape {:?}, expected {expected:?} for {} actions",
+            images.shape(),
+            actions.len()
+        );
+        return Err(Error::Value(what));
+    }
+    Ok(Clip {
+        images: images.iter().copied().collect(),
+        actions: actions.iter().copied().collect(),
+    })
 }
 
 fn check_count(count: usize) -> Result<()> {

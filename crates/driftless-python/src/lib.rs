@@ -1,5 +1,10 @@
 //! The native part of the Python package `driftless`; `python/driftless` has the rest.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "Python hands its arguments over"
+)]
+
 mod engine;
 mod error;
 mod flow;

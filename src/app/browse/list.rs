@@ -10,7 +10,7 @@ use super::view::View;
 use crate::app::theme;
 
 /// Height of a row in points.
-const ROW: f32 = 40.0;
+const ROW: f32 = 30.0;
 
 /// Draws the list, and what concerns the dataset as a whole.
 pub(super) fn ui(ui: &mut Ui, view: &mut View) -> Option<Asked> {
@@ -54,31 +54,22 @@ pub(super) fn ui(ui: &mut Ui, view: &mut View) -> Option<Asked> {
 /// Draws a row; returns whether it is clicked.
 fn row(ui: &mut Ui, file: &ListedFile, is_shown: bool) -> bool {
     let palette = theme::palette(ui);
-    let (about, colour) = match &file.content {
-        Ok(content) if content.episodes > 1 => {
-            let text = format!("{} in one file", counted(content.episodes, "episode"));
-            (text, palette.muted)
+    let about = match &file.content {
+        Ok(content) if content.episodes > 1 => counted(content.episodes, "episode"),
+        Ok(content) if content.reward != 0.0 => {
+            format!("{} frames, {:+}", content.frames, content.reward)
         }
-        Ok(content) => {
-            let mut text = format!("{} frames", content.frames);
-            if content.reward != 0.0 {
-                text += &format!(", reward {}", content.reward);
-            }
-            (text, palette.muted)
-        }
-        Err(_) => ("cannot be read".to_owned(), palette.alert),
+        Ok(content) => format!("{} frames", content.frames),
+        Err(_) => "cannot be read".to_owned(),
     };
-    let text = RichText::new(format!("{}\n{about}", file.file));
-    let text = if is_shown {
-        text
-    } else {
-        text.color(if file.content.is_err() {
-            colour
-        } else {
-            palette.text
-        })
+    let colour = match (is_shown, &file.content) {
+        (true, _) => palette.on_accent,
+        (false, Ok(_)) => palette.muted,
+        (false, Err(_)) => palette.alert,
     };
-    let button = egui::Button::selectable(is_shown, text).truncate();
+    let button = egui::Button::selectable(is_shown, &file.file)
+        .shortcut_text(RichText::new(about).small().color(colour))
+        .truncate();
     ui.add_sized(vec2(ui.available_width(), ROW - 4.0), button)
         .clicked()
 }

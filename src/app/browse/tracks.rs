@@ -99,6 +99,6 @@ fn colour(action: usize, ui: &Ui) -> Color32 {
     }
     // Steps of the golden section keep neighbours apart.
     let hue = (action as f32 * 0.618_034).fract();
-    let value = if ui.visuals().dark_mode { 0.85 } else { 0.7 };
-    Hsva::new(hue, 0.55, value, 1.0).into()
+    let value = if ui.visuals().dark_mode { 0.55 } else { 0.4 };
+    Hsva::new(hue, 0.8, value, 1.0).into()
 }

@@ -14,8 +14,7 @@ def solve(
     steps: int,
     solver: str = "euler",
     shift: float = 1.0,
-    from_level: float = 0.0,
-    to_level: float = 1.0,
+    levels: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.float32]: ...
 
 Frames = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]

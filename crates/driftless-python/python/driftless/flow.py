@@ -65,4 +65,4 @@ def solve(
         levels: the first and the last level. Falling ones go from data to noise.
     """
     start = np.ascontiguousarray(start, np.float32)
-    return _driftless.solve(velocity, start, steps, solver, shift, *levels)
+    return _driftless.solve(velocity, start, steps, solver, shift, levels)

@@ -402,7 +402,7 @@ proptest! {
     #[test]
     fn parameters_round_trip_exactly(all in prop::collection::vec(params(), 1..4)) {
         let frames = all.len();
-        let mut extras = std::collections::BTreeMap::<String, ExtraArray>::new();
+        let mut extras = BTreeMap::<String, ExtraArray>::new();
         for params in &all {
             let mut rows = vec![("seed", columns::seed(params.seed))];
             rows.extend(columns::sampler_params(params));

@@ -28,15 +28,6 @@ fn open_dataset(data: &Path, home: &Path) -> Option<TestWindow> {
     Some(window)
 }
 
-fn wait_for(window: &mut TestWindow, label: &str) {
-    let since = Instant::now();
-    while window.query_by_label(label).is_none() {
-        window.step();
-        assert!(since.elapsed() < TIMEOUT, "no {label}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn frames(data: &Path, file: &str) -> usize {
     Episode::read(&data.join(file)).unwrap().frames()
 }
@@ -116,13 +107,5 @@ fn folder_without_episodes_says_so() {
     let Some(mut window) = open_window(learned("pong"), home.path(), config, SIZE, first) else {
         return;
     };
-    let since = Instant::now();
-    while window
-        .query_by_label_contains("dataset.json is missing")
-        .is_none()
-    {
-        window.step();
-        assert!(since.elapsed() < TIMEOUT);
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(&mut window, "dataset.json is missing");
 }

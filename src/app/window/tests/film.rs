@@ -67,12 +67,7 @@ fn clip_is_made_and_played_on() {
     assert_eq!(screen(window.state()), Screen::Film { resume: false });
     wait_for(&mut window, "Make the clip");
     click(&mut window, "Make the clip");
-    let since = Instant::now();
-    while window.query_by_label_contains("seed 0, ").is_none() {
-        window.step();
-        assert!(since.elapsed() < TIMEOUT);
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(&mut window, "seed 0, ");
     click(&mut window, "Play on");
     wait(&mut window, "the world", |window| {
         let frame = window.game().frame.as_ref();
@@ -106,13 +101,4 @@ fn world_without_clips_has_no_such_page() {
     };
     press(&mut window, Key::F);
     assert_eq!(window.state().stage.navigation.screen, Screen::Game);
-}
-
-fn wait_for(window: &mut TestWindow, label: &str) {
-    let since = Instant::now();
-    while window.query_by_label(label).is_none() {
-        window.step();
-        assert!(since.elapsed() < TIMEOUT, "no {label}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

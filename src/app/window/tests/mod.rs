@@ -167,6 +167,16 @@ fn wait(harness: &mut TestWindow, what: &str, condition: impl Fn(&Window) -> boo
     }
 }
 
+/// Draws until something whose label contains a text is there.
+fn wait_for(window: &mut TestWindow, text: &str) {
+    let since = Instant::now();
+    while window.query_all_by_label_contains(text).next().is_none() {
+        window.step();
+        assert!(since.elapsed() < TIMEOUT, "no {text}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Presses or releases a key, through the window's input hook.
 fn key(harness: &mut TestWindow, key: Key, pressed: bool) {
     key_with(harness, key, pressed, Modifiers::default());

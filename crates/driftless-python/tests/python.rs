@@ -1,0 +1,59 @@
+//! Runs the tests of the Python package, `tests/*.py`, with pytest.
+//!
+//! They need the packages that scripts/test.sh installs if it can. Without them the test is skipped, or
+//! fails where `CI` is `true`.
+
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn python_package_works() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = own.join("../../target/test-python");
+    if !packages.is_dir() {
+        let missing = format!("Python packages in {}", packages.display());
+        let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!ci, "{missing} are missing");
+        eprintln!("skipped: {missing} are missing");
+        return;
+    }
+    // Beside this test lies the module that cargo has built for it.
+    let built = std::env::current_exe().unwrap();
+    let module = format!(
+        "{}_driftless{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("driftless");
+    std::fs::create_dir(&package).unwrap();
+    for entry in std::fs::read_dir(own.join("python/driftless")).unwrap() {
+        let from = entry.unwrap().path();
+        if from.is_file() {
+            std::fs::copy(&from, package.join(from.file_name().unwrap())).unwrap();
+        }
+    }
+    std::fs::copy(
+        built.with_file_name(module),
+        package.join("_driftless.abi3.so"),
+    )
+    .unwrap();
+    let paths = std::env::join_paths([folder.path(), &packages]).unwrap();
+    let output = Command::new("python3")
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c"])
+        .args([own.join("pyproject.toml"), own.join("tests")])
+        .env("PYTHONPATH", paths)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // Where the included worlds are.
+        .current_dir(own.join("../.."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
