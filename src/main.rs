@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, caption, completions, devices, eval, film, import, info, likelihood, new, play, record,
-    recover, replay, rollout, train, worlds,
+    bench, caption, capture, completions, devices, eval, film, import, info, likelihood, new, play,
+    record, recover, replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -56,6 +56,8 @@ enum Command {
     New(new::Args),
     /// Record a dataset from a built-in simulator.
     Record(record::Args),
+    /// Record another program's window, a game for example, with the keys that are held, as a dataset.
+    Capture(capture::Args),
     /// Describe the clips of a simulator's recording in words.
     Caption(caption::Args),
     /// Save the recordings that a killed program has left.
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Play(args) => play::run(args),
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Caption(args) => caption::run(&args),
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod caption;
+pub mod capture;
 pub mod completions;
 pub mod devices;
 pub mod eval;
