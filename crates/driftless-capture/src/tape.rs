@@ -254,7 +254,7 @@ mod tests {
         let path = Path::new("a.journal");
         let written = TapeFrame {
             held: KeySet(1 << 127 | 5),
-            time: 1234.000_001,
+            time: 34.000_001,
             late: f32::MIN_POSITIVE,
             mouse: [-1.5, 0.25],
             image: vec![9, 8, 7, 6, 5, 4],

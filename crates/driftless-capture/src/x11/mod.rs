@@ -7,7 +7,7 @@ mod windows;
 use std::collections::BTreeMap;
 
 use x11rb::connection::Connection as _;
-use x11rb::errors::{ConnectError, ConnectionError, ReplyError};
+use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
 use x11rb::protocol::Event;
 use x11rb::protocol::xinput::{self, ConnectionExt as _, Fp3232, XIEventMask};
 use x11rb::protocol::xproto::{
@@ -76,36 +76,32 @@ fn no_display(error: &ConnectError) -> Error {
     Error::Display("capturing needs an X11 display, and there is none (DISPLAY is not set)".into())
 }
 
-fn display_error(error: ConnectionError) -> Error {
-    Error::Display(format!("the connection to the display has ended: {error}"))
-}
-
-/// An error of the display itself; what the server refuses is named.
-fn as_display(error: impl Into<ReplyOrId>) -> Error {
-    match error.into() {
-        ReplyOrId::Reply(ReplyError::ConnectionError(error)) => display_error(error),
-        ReplyOrId::Reply(ReplyError::X11Error(error)) => {
-            Error::Display(format!("the display refuses: {:?}", error.error_kind))
-        }
-        ReplyOrId::Id(error) => Error::Display(format!("the display refuses: {error}")),
+impl From<ConnectionError> for Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::Display(format!("the connection to the display has ended: {error}"))
     }
 }
 
-/// What [`as_display`] takes.
-enum ReplyOrId {
-    Reply(ReplyError),
-    Id(x11rb::errors::ReplyOrIdError),
-}
-
-impl From<ReplyError> for ReplyOrId {
+impl From<ReplyError> for Error {
     fn from(error: ReplyError) -> Self {
-        Self::Reply(error)
+        match error {
+            ReplyError::ConnectionError(error) => error.into(),
+            ReplyError::X11Error(error) => {
+                Self::Display(format!("the display refuses: {:?}", error.error_kind))
+            }
+        }
     }
 }
 
-impl From<x11rb::errors::ReplyOrIdError> for ReplyOrId {
-    fn from(error: x11rb::errors::ReplyOrIdError) -> Self {
-        Self::Id(error)
+impl From<ReplyOrIdError> for Error {
+    fn from(error: ReplyOrIdError) -> Self {
+        match error {
+            ReplyOrIdError::IdsExhausted => {
+                Self::Display("the display has no more numbers for resources".into())
+            }
+            ReplyOrIdError::ConnectionError(error) => error.into(),
+            ReplyOrIdError::X11Error(error) => ReplyError::X11Error(error).into(),
+        }
     }
 }
 
@@ -137,7 +133,7 @@ impl X11Source {
         let window = options.window.id;
         let size = current_size(&conn, window)?;
         let camera = Camera::new(&conn, window, Crop::of_window(options.crop, size)?)?;
-        let version = conn.xinput_xi_query_version(2, 2).map_err(display_error)?;
+        let version = conn.xinput_xi_query_version(2, 2)?;
         let version = version.reply().map_err(|_| no_xinput())?;
         if (version.major_version, version.minor_version) < (2, 1) {
             return Err(no_xinput());
@@ -201,7 +197,7 @@ impl X11Source {
                 let grab = self
                     .conn
                     .grab_key(false, root, ModMask::ANY, code, mode, mode);
-                if grab.map_err(display_error)?.check().is_err() {
+                if grab?.check().is_err() {
                     let name = key.map_or("", Key::name);
                     let what =
                         format!("the key {name} is taken by another program: choose another");
@@ -219,11 +215,8 @@ impl X11Source {
             .fold(EventMask::NO_EVENT, |all, one| all | one);
         let wanted = ChangeWindowAttributesAux::new().event_mask(mask);
         let asked = self.conn.change_window_attributes(self.window, &wanted);
-        asked.map_err(display_error)?.check().map_err(as_display)?;
-        let pointer = self
-            .conn
-            .query_pointer(self.window)
-            .map_err(display_error)?;
+        asked?.check()?;
+        let pointer = self.conn.query_pointer(self.window)?;
         if let Ok(pointer) = pointer.reply() {
             let at = [pointer.win_x, pointer.win_y].map(u32::try_from);
             let inside = at
@@ -239,14 +232,14 @@ impl X11Source {
 
     /// Whether the keyboard's focus is in the window or inside it.
     fn has_focus(&self) -> Result<bool> {
-        let focus = self.conn.get_input_focus().map_err(display_error)?;
-        let mut at = focus.reply().map_err(as_display)?.focus;
+        let focus = self.conn.get_input_focus()?;
+        let mut at = focus.reply()?.focus;
         // 0 is no window, 1 whichever is under the pointer.
         while at > 1 && at != self.root {
             if at == self.window {
                 return Ok(true);
             }
-            let tree = self.conn.query_tree(at).map_err(display_error)?;
+            let tree = self.conn.query_tree(at)?;
             let Ok(tree) = tree.reply() else {
                 return Ok(false);
             };
@@ -276,12 +269,12 @@ impl X11Source {
             mask: vec![wanted],
         };
         let asked = self.conn.xinput_xi_select_events(self.root, &[mask]);
-        asked.map_err(display_error)?.check().map_err(as_display)?;
+        asked?.check()?;
         self.listens = focused;
         if focused {
             // Keys that went down before the display began to send them.
-            let keymap = self.conn.query_keymap().map_err(display_error)?;
-            self.input.keymap(&keymap.reply().map_err(as_display)?.keys);
+            let keymap = self.conn.query_keymap()?;
+            self.input.keymap(&keymap.reply()?.keys);
         }
         Ok(())
     }
@@ -301,10 +294,7 @@ impl X11Source {
     fn next_event(&mut self) -> Result<Option<(Event, u64)>> {
         match self.pending.take() {
             Some(event) => Ok(Some(event)),
-            None => self
-                .conn
-                .poll_for_event_with_sequence()
-                .map_err(display_error),
+            None => Ok(self.conn.poll_for_event_with_sequence()?),
         }
     }
 
@@ -374,9 +364,9 @@ impl CaptureSource for X11Source {
         let sequence = match exposed {
             Some(sequence) => sequence,
             None => {
-                let cookie = self.conn.get_input_focus().map_err(display_error)?;
+                let cookie = self.conn.get_input_focus()?;
                 let sequence = cookie.sequence_number();
-                cookie.reply().map_err(as_display)?;
+                cookie.reply()?;
                 sequence
             }
         };
@@ -418,7 +408,7 @@ fn moves_focus(detail: NotifyDetail) -> bool {
 
 /// Width and height of a window.
 fn current_size(conn: &RustConnection, window: Window) -> Result<[u32; 2]> {
-    let geometry = conn.get_geometry(window).map_err(display_error)?.reply();
+    let geometry = conn.get_geometry(window)?.reply();
     let geometry =
         geometry.map_err(|_| Error::Window(format!("there is no window {window:#x}")))?;
     Ok([geometry.width.into(), geometry.height.into()])
@@ -428,10 +418,7 @@ fn current_size(conn: &RustConnection, window: Window) -> Result<[u32; 2]> {
 fn codes_by_keysym(conn: &RustConnection) -> Result<BTreeMap<u32, Vec<u8>>> {
     let (first, last) = (conn.setup().min_keycode, conn.setup().max_keycode);
     let mapping = conn.get_keyboard_mapping(first, last - first + 1);
-    let mapping = mapping
-        .map_err(display_error)?
-        .reply()
-        .map_err(as_display)?;
+    let mapping = mapping?.reply()?;
     let width = usize::from(mapping.keysyms_per_keycode).max(1);
     let mut codes: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
     for (code, keysyms) in (first..=last).zip(mapping.keysyms.chunks(width)) {

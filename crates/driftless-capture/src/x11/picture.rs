@@ -4,12 +4,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use x11rb::connection::{Connection as _, RequestConnection as _};
+use x11rb::errors::ReplyError;
 use x11rb::protocol::composite::{ConnectionExt as _, Redirect};
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder, VisualClass};
 use x11rb::rust_connection::RustConnection;
 
-use super::{as_display, display_error};
 use crate::source::{Crop, Picture};
 use crate::{Error, Result};
 
@@ -42,22 +42,19 @@ impl Camera {
     pub fn new(conn: &RustConnection, window: u32, crop: Crop) -> Result<Self> {
         check_extensions(conn)?;
         let gone = |_| Error::Window(format!("the window {window:#x} is gone"));
-        let geometry = conn.get_geometry(window).map_err(display_error)?;
+        let geometry = conn.get_geometry(window)?;
         let geometry = geometry.reply().map_err(gone)?;
-        let attributes = conn.get_window_attributes(window).map_err(display_error)?;
+        let attributes = conn.get_window_attributes(window)?;
         let attributes = attributes.reply().map_err(gone)?;
         let channels = channels(conn, attributes.visual, geometry.depth)?;
         let redirected = conn.composite_redirect_window(window, Redirect::AUTOMATIC);
-        let redirected = redirected.map_err(display_error)?;
-        redirected.check().map_err(as_display)?;
+        let redirected = redirected?;
+        redirected.check()?;
         let bytes = crop.width as usize * crop.height as usize * PIXEL;
-        let segment = conn.generate_id().map_err(as_display)?;
+        let segment = conn.generate_id()?;
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
         let shared = conn.shm_create_segment(segment, length, false);
-        let shared = shared
-            .map_err(display_error)?
-            .reply()
-            .map_err(|_| no_shared_memory())?;
+        let shared = shared?.reply().map_err(|_| no_shared_memory())?;
         let mut camera = Self {
             window,
             pixmap: 0,
@@ -84,12 +81,12 @@ impl Camera {
     /// Gets the pixmap of the window's content. False if the window is hidden.
     fn name_pixmap(&mut self, conn: &RustConnection) -> Result<bool> {
         if self.pixmap != 0 {
-            conn.free_pixmap(self.pixmap).map_err(display_error)?;
+            conn.free_pixmap(self.pixmap)?;
             self.pixmap = 0;
         }
-        let pixmap = conn.generate_id().map_err(as_display)?;
+        let pixmap = conn.generate_id()?;
         let named = conn.composite_name_window_pixmap(self.window, pixmap);
-        if named.map_err(display_error)?.check().is_err() {
+        if named?.check().is_err() {
             return Ok(false);
         }
         (self.pixmap, self.stale) = (pixmap, false);
@@ -126,11 +123,11 @@ impl Camera {
             self.segment,
             0,
         );
-        let cookie = cookie.map_err(display_error)?;
+        let cookie = cookie?;
         let sequence = cookie.sequence_number();
         match cookie.reply() {
             Ok(_) => Ok(Some(sequence)),
-            Err(x11rb::errors::ReplyError::ConnectionError(error)) => Err(display_error(error)),
+            Err(ReplyError::ConnectionError(error)) => Err(error.into()),
             Err(_) => {
                 self.stale = true;
                 Ok(None)
@@ -164,7 +161,7 @@ fn no_shared_memory() -> Error {
 /// Checks for shared memory, and for pixmaps of windows.
 fn check_extensions(conn: &RustConnection) -> Result<()> {
     let has = |name| {
-        let found = conn.extension_information(name).map_err(display_error)?;
+        let found = conn.extension_information(name)?;
         Ok::<_, Error>(found.is_some())
     };
     if !has(shm::X11_EXTENSION_NAME)? {
@@ -174,8 +171,8 @@ fn check_extensions(conn: &RustConnection) -> Result<()> {
         let what = "the display server lacks the extension Composite, which gives pictures of single windows";
         return Err(Error::Unsupported(what.into()));
     }
-    let version = conn.composite_query_version(0, 4).map_err(display_error)?;
-    version.reply().map_err(as_display)?;
+    let version = conn.composite_query_version(0, 4)?;
+    version.reply()?;
     Ok(())
 }
 

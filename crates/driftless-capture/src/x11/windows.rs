@@ -5,7 +5,6 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
-use super::{as_display, display_error};
 use crate::Result;
 use crate::source::WindowInfo;
 
@@ -29,8 +28,8 @@ x11rb::atom_manager! {
 /// # Errors
 /// Returns an error if the display has gone.
 pub(super) fn list(conn: &RustConnection, root: Window) -> Result<Vec<WindowInfo>> {
-    let atoms = Atoms::new(conn).map_err(display_error)?;
-    let atoms = atoms.reply().map_err(as_display)?;
+    let atoms = Atoms::new(conn)?;
+    let atoms = atoms.reply()?;
     let managed = property(
         conn,
         root,
@@ -53,11 +52,11 @@ pub(super) fn list(conn: &RustConnection, root: Window) -> Result<Vec<WindowInfo
 
 /// The windows directly on the screen, but not menus and the like.
 fn on_screen(conn: &RustConnection, root: Window) -> Result<Vec<Window>> {
-    let tree = conn.query_tree(root).map_err(display_error)?;
-    let children = tree.reply().map_err(as_display)?.children;
+    let tree = conn.query_tree(root)?;
+    let children = tree.reply()?.children;
     let mut shown = Vec::new();
     for window in children {
-        let attributes = conn.get_window_attributes(window).map_err(display_error)?;
+        let attributes = conn.get_window_attributes(window)?;
         let is_shown = attributes.reply().is_ok_and(|attributes| {
             attributes.map_state == MapState::VIEWABLE
                 && attributes.class == WindowClass::INPUT_OUTPUT
@@ -72,7 +71,7 @@ fn on_screen(conn: &RustConnection, root: Window) -> Result<Vec<Window>> {
 
 /// What a window says of itself; `None` if it has gone meanwhile.
 fn describe(conn: &RustConnection, atoms: &Atoms, window: Window) -> Result<Option<WindowInfo>> {
-    let geometry = conn.get_geometry(window).map_err(display_error)?;
+    let geometry = conn.get_geometry(window)?;
     let Ok(geometry) = geometry.reply() else {
         return Ok(None);
     };
@@ -119,6 +118,6 @@ fn property(
     length: u32,
 ) -> Result<Option<GetPropertyReply>> {
     let cookie = conn.get_property(false, window, name, kind, 0, length);
-    let reply = cookie.map_err(display_error)?.reply().ok();
+    let reply = cookie?.reply().ok();
     Ok(reply.filter(|reply| reply.type_ != u32::from(AtomEnum::NONE)))
 }

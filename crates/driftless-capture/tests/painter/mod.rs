@@ -155,7 +155,7 @@ impl Drop for Scene {
         let _ = self
             .conn
             .destroy_window(self.painter)
-            .map(|asked| asked.check());
+            .map(x11rb::cookie::VoidCookie::check);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
