@@ -86,7 +86,7 @@ skipped() {
     fi
 }
 [ -z "$missing" ] ||
-    skipped "$missing" "the window tests (tests/window.rs, tests/new_world.rs, tests/replay.rs)"
+    skipped "$missing" "the window tests (tests/window.rs, tests/new_world.rs, tests/replay.rs, tests/capture.rs, crates/driftless-capture)"
 for command in $VALIDATORS; do
     command -v "$command" >/dev/null ||
         skipped "$command" "the check of translated shaders (crates/driftless-engine)"

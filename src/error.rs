@@ -25,6 +25,9 @@ pub enum Error {
     /// A session of a world: see [`driftless_sim::Error`].
     #[error(transparent)]
     Session(Box<driftless_sim::Error>),
+    /// The capture of a window: see [`driftless_capture::Error`].
+    #[error(transparent)]
+    Capture(Box<driftless_capture::Error>),
     /// A clip network: see [`driftless_clip::Error`].
     #[error(transparent)]
     Clip(Box<driftless_clip::Error>),
@@ -76,6 +79,7 @@ macro_rules! from_boxed {
 from_boxed!(
     Session(driftless_sim::Error),
     Training(driftless_train::Error),
+    Capture(driftless_capture::Error),
     Clip(driftless_clip::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
-    bench, browse, caption, completions, devices, eval, film, import, info, likelihood, new, play,
-    record, recover, replay, rollout, train, worlds,
+    bench, browse, caption, capture, completions, devices, eval, film, import, info, likelihood,
+    new, play, record, recover, replay, rollout, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -58,6 +58,8 @@ enum Command {
     Record(record::Args),
     /// Look through a dataset, and cut, split or remove its episodes.
     Browse(browse::Args),
+    /// Record another program's window, a game for example, with the keys that are held, as a dataset.
+    Capture(capture::Args),
     /// Describe the clips of a simulator's recording in words.
     Caption(caption::Args),
     /// Save the recordings that a killed program has left.
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Command::New(args) => new::run(args),
         Command::Record(args) => record::run(&args),
         Command::Browse(args) => browse::run(args),
+        Command::Capture(args) => capture::run(&args),
         Command::Caption(args) => caption::run(&args),
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),

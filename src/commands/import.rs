@@ -241,7 +241,7 @@ fn summary(report: &ImportReport, options: &ImportOptions) -> String {
 }
 
 /// Parses `64x48` (height, width) or `64`.
-fn size(text: &str) -> std::result::Result<[usize; 2], String> {
+pub(super) fn size(text: &str) -> std::result::Result<[usize; 2], String> {
     let side = |text: &str| text.parse().ok().filter(|side| (1..=4096).contains(side));
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     match (side(height), side(width)) {
@@ -251,7 +251,7 @@ fn size(text: &str) -> std::result::Result<[usize; 2], String> {
 }
 
 /// Parses frames per second.
-fn frame_rate(text: &str) -> std::result::Result<f32, String> {
+pub(super) fn frame_rate(text: &str) -> std::result::Result<f32, String> {
     let rate = text
         .parse()
         .ok()

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod browse;
 pub mod caption;
+pub mod capture;
 pub mod completions;
 pub mod devices;
 pub mod eval;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_capture::TapeSummary;
 use driftless_data::PathError as _;
 use driftless_data::fs::unused_path;
 use driftless_data::journal::{JournalReader, abandoned};
@@ -24,8 +25,19 @@ pub struct Unfinished {
     pub world: String,
     /// Frames that it holds.
     pub frames: usize,
-    /// The simulator whose dataset it becomes; `None` for an episode.
-    pub dataset_of: Option<SimulatorKind>,
+    /// What it becomes.
+    pub kind: RecordingKind,
+}
+
+/// What a recording becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingKind {
+    /// An episode.
+    Episode,
+    /// A dataset of a simulator.
+    Simulator(SimulatorKind),
+    /// A dataset of a captured window.
+    Capture,
 }
 
 /// The recordings that killed programs have left. Journals with too little to be written are removed; those that
@@ -52,26 +64,44 @@ impl Unfinished {
     /// # Errors
     /// Returns an error if it is no journal, or is being written.
     pub fn read(journal: &Path) -> Result<Self> {
+        if let Some(TapeSummary { header, frames }) =
+            TapeSummary::read(JournalReader::open(journal)?)?
+        {
+            return Ok(Self {
+                journal: journal.to_path_buf(),
+                target: header.target,
+                world: header.name,
+                frames,
+                kind: RecordingKind::Capture,
+            });
+        }
         let summary = JournalSummary::read(JournalReader::open(journal)?)?;
-        let dataset_of = summary.options.dataset_of.as_deref();
-        let dataset_of = dataset_of.map(|name| {
-            SimulatorKind::from_name(name).ok_or_else(|| {
-                let what = format!("is of a simulator {name}, which is unknown");
-                Error::invalid(journal, what)
-            })
-        });
+        let kind = match summary.options.dataset_of.as_deref() {
+            None => RecordingKind::Episode,
+            Some(name) => {
+                let simulator = SimulatorKind::from_name(name).ok_or_else(|| {
+                    let what = format!("is of a simulator {name}, which is unknown");
+                    Error::invalid(journal, what)
+                })?;
+                RecordingKind::Simulator(simulator)
+            }
+        };
         Ok(Self {
             journal: journal.to_path_buf(),
             target: summary.options.path,
             world: summary.world,
             frames: summary.frames,
-            dataset_of: dataset_of.transpose()?,
+            kind,
         })
     }
 
     /// Frames of the shortest recording that can be written.
     fn least_frames(&self) -> usize {
-        self.dataset_of.map_or(1, |_| MIN_FRAMES)
+        match self.kind {
+            RecordingKind::Episode => 1,
+            RecordingKind::Simulator(_) => MIN_FRAMES,
+            RecordingKind::Capture => driftless_capture::MIN_FRAMES,
+        }
     }
 
     /// What it is, in a few words.
@@ -87,7 +117,6 @@ impl Unfinished {
     /// stays.
     pub fn recover(&self, out: Option<&Path>) -> Result<PathBuf> {
         let mut reader = JournalReader::open(&self.journal)?;
-        let session = Session::recover(&mut reader)?;
         let out = match out {
             Some(out) => out.to_path_buf(),
             None => unused_path(&self.target),
@@ -95,12 +124,16 @@ impl Unfinished {
         if let Some(parent) = out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
         }
-        match self.dataset_of {
-            Some(kind) => {
+        match self.kind {
+            RecordingKind::Episode => Session::recover(&mut reader)?.into_episode().write(&out)?,
+            RecordingKind::Simulator(kind) => {
+                let session = Session::recover(&mut reader)?;
                 StagingFolder::check(&out)?;
                 write_dataset(session, kind, &out)?;
             }
-            None => session.into_episode().write(&out)?,
+            RecordingKind::Capture => {
+                driftless_capture::write_dataset(&mut reader, &out, &mut |_, _| {})?;
+            }
         }
         reader.remove()?;
         Ok(out)
@@ -119,6 +152,10 @@ impl Unfinished {
 mod tests {
     use std::time::Duration;
 
+    use driftless_capture::{
+        CaptureActions, CapturePlan, CaptureSource, ChosenKey, Clock, KeySet, Moment, Picture,
+        WindowState, record,
+    };
     use driftless_data::{Dataset, Episode};
     use driftless_sim::{
         Command, EpisodeCommand, PlaybackCommand, RecordOptions, SimOptions, SimThread,
@@ -190,11 +227,73 @@ mod tests {
         };
         drop(abandon(&paths, record, &[STEP, RESET, STEP, STEP]));
         let found = unfinished(&paths);
-        assert_eq!(found[0].dataset_of, Some(SimulatorKind::Maze));
+        assert_eq!(found[0].kind, RecordingKind::Simulator(SimulatorKind::Maze));
         let out = found[0].recover(None).unwrap();
         let dataset = Dataset::read(&out).unwrap();
         let lengths: Vec<_> = dataset.episodes.iter().map(Episode::frames).collect();
         assert_eq!(lengths, [2, 3]);
+        assert!(unfinished(&paths).is_empty());
+    }
+
+    /// A window that shows three frames.
+    struct ThreeFrames(usize);
+
+    impl CaptureSource for ThreeFrames {
+        fn look(&mut self, picture: &mut Picture) -> driftless_capture::Result<Moment> {
+            self.0 += 1;
+            (picture.width, picture.height, picture.rgb) = (1, 1, vec![self.0 as u8; 3]);
+            let state = match self.0 {
+                1..=3 => WindowState::Focused,
+                _ => WindowState::Closed,
+            };
+            Ok(Moment {
+                state,
+                held: KeySet(1),
+                mouse: [0.0; 2],
+                stop: false,
+                pauses: 0,
+            })
+        }
+    }
+
+    /// A clock that stands still.
+    struct NoTime;
+
+    impl Clock for NoTime {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn wait_until(&self, _: Duration) {}
+    }
+
+    #[test]
+    fn recovered_capture_is_a_dataset() {
+        let (root, paths) = paths();
+        let plan = CapturePlan {
+            out: root.path().join("game"),
+            journal: paths.unfinished(),
+            name: "Game".into(),
+            window: "Game 1.0".into(),
+            fps: 200.0,
+            size: [1, 1],
+            keys: ChosenKey::parse_list("Left").unwrap(),
+            mouse: false,
+            actions: CaptureActions::default(),
+            length: None,
+            episode_frames: 100,
+        };
+        record(&mut ThreeFrames(0), &NoTime, &plan, &mut |_| true).unwrap();
+        let found = unfinished(&paths);
+        assert_eq!(found[0].describe(), "3 frames of Game");
+        let out = found[0].recover(None).unwrap();
+        assert_eq!(out, plan.out);
+        let dataset = Dataset::read(&out).unwrap();
+        assert_eq!(dataset.info.actions[1].keys, ["ArrowLeft"]);
+        assert_eq!(
+            dataset.episodes.iter().map(Episode::frames).sum::<usize>(),
+            3
+        );
         assert!(unfinished(&paths).is_empty());
     }
 

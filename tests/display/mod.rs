@@ -3,7 +3,9 @@
 // Each test file uses only a part of it.
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
-use std::io::{BufRead, BufReader, Read};
+mod server;
+
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -11,17 +13,17 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use image::imageops;
 
-use crate::common::{path_str, skip_without, wait};
+use crate::common::{path_str, wait};
+use server::Server;
 
 /// A window that does not change for this long is considered still.
 const STILL: Duration = Duration::from_secs(1);
 
 const TOOLS: [&str; 5] = ["Xvfb", "openbox", "xdotool", "wmctrl", "import"];
 
-/// An X display; its processes are killed when it is dropped.
+/// An X display with a window manager; its processes are killed when it is dropped.
 pub struct Display {
-    name: String,
-    server: Child,
+    server: Server,
     manager: Child,
     /// Settings folder of the programs on this display.
     settings: tempfile::TempDir,
@@ -30,13 +32,7 @@ pub struct Display {
 impl Display {
     /// Starts a display. Without the tools the test is skipped, or fails where `CI` is `true`.
     pub fn start() -> Option<Self> {
-        let found = |tool: &&str| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
-        };
-        let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !found(tool)).collect();
-        if !missing.is_empty() {
-            skip_without(&missing.join(", "));
+        if !Server::has(&TOOLS) {
             return None;
         }
         // On a loaded machine the server or its window manager sometimes fails to start.
@@ -50,38 +46,16 @@ impl Display {
 
     /// Returns `None` if the window manager does not answer in time.
     fn try_start() -> Option<Self> {
-        let mut server = Command::new("Xvfb")
-            .args([
-                "-displayfd",
-                "1",
-                "-screen",
-                "0",
-                "1280x900x24",
-                // No key repeat: on a busy machine a key may stay down for long.
-                "-r",
-                "-nolisten",
-                "tcp",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Once the server listens, it writes the display number it has chosen.
-        let mut number = String::new();
-        let mut stdout = BufReader::new(server.stdout.take().unwrap());
-        stdout.read_line(&mut number).unwrap();
-        let name = format!(":{}", number.trim());
+        let server = Server::start();
         let manager = Command::new("openbox")
             .arg("--sm-disable")
-            .env("DISPLAY", &name)
+            .env("DISPLAY", &server.name)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let display = Self {
-            name,
             server,
             manager,
             settings: tempfile::tempdir().unwrap(),
@@ -119,7 +93,7 @@ impl Display {
     pub fn open(&self, args: &[&str]) -> Window<'_> {
         let program = Command::new(env!("CARGO_BIN_EXE_driftless"))
             .args(args)
-            .env("DISPLAY", &self.name)
+            .env("DISPLAY", &self.server.name)
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("WAYLAND_SOCKET")
             .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
@@ -159,7 +133,7 @@ impl Display {
     pub fn run_to_exit(&self, args: &[&str], env: &[(&str, &str)]) -> (ExitStatus, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
             .args(args)
-            .env("DISPLAY", &self.name)
+            .env("DISPLAY", &self.server.name)
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("WAYLAND_SOCKET")
             .envs(env.iter().copied())
@@ -172,7 +146,7 @@ impl Display {
     fn run(&self, tool: &str, args: &[&str]) -> Result<String, String> {
         let output = Command::new(tool)
             .args(args)
-            .env("DISPLAY", &self.name)
+            .env("DISPLAY", &self.server.name)
             .output()
             .map_err(|e| e.to_string())?;
         if output.status.success() {
@@ -186,10 +160,8 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        for child in [&mut self.manager, &mut self.server] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.manager.kill();
+        let _ = self.manager.wait();
     }
 }
 

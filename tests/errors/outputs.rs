@@ -159,6 +159,30 @@ fn pictures_are_not_replaced_unasked() {
 }
 
 #[test]
+fn capture_says_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("game");
+    let capture = |more: &[&str]| {
+        let out = out.to_str().unwrap();
+        let args = ["capture", "--window", "Game", "--out", out];
+        failure(driftless(&[&args[..], more].concat()))
+    };
+    assert_says(
+        &capture(&["--keys", "Lfet"]),
+        &["unknown key `Lfet`", "such as Left"],
+    );
+    assert_says(&capture(&["--keys", "Alt_L"]), &["Alt_L=F"]);
+    let supported = if cfg!(all(unix, not(target_os = "macos"))) {
+        "X11 display"
+    } else {
+        "not on this system"
+    };
+    assert_says(&capture(&["--keys", "Left"]), &[supported]);
+    assert_says(&failure(driftless(&["capture", "--list"])), &[supported]);
+    assert!(!out.exists());
+}
+
+#[test]
 fn recover_says_what_there_is() {
     let home = tempfile::tempdir().unwrap();
     let mut command = driftless(&["recover"]);

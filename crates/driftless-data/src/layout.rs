@@ -63,6 +63,11 @@ pub mod array {
     /// What an episode shows, in words: one text, or one a frame; optional.
     pub const CAPTION: &str = "caption";
 
+    /// Of a captured game: seconds since the episode's first frame.
+    pub const TIME: &str = "time";
+    /// Of a captured game: which of the recorded keys were held, 0 or 1 each, and the motion of the mouse.
+    pub const INPUT: &str = "input";
+
     /// Ground truth of a game with a ball: its x and y in pixels, NaN while it is not visible.
     pub const BALL: &str = "ball";
     /// The player's paddle where it moves sideways (Breakout).

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fs::read_text;
 use crate::{ActionSpec, Error, PathError as _, Result};
@@ -44,31 +44,42 @@ pub enum RawAction {
 }
 
 /// The contents of the file given with `--actions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ActionMapFile {
     actions: Vec<ActionRule>,
 }
 
 /// One of the dataset's actions, and the conditions under which it applies.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct ActionRule {
     name: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     keys: Vec<String>,
     /// Numbers or names of the source's discrete actions; `is` in the file.
-    #[serde(default, rename = "is")]
+    #[serde(default, rename = "is", skip_serializing_if = "Vec::is_empty")]
     discrete: Vec<DiscreteAction>,
     /// Keys and buttons that must all be held.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     held: Vec<String>,
     /// Bounds that must all hold; `where` in the file.
-    #[serde(default, rename = "where")]
+    #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
     bounds: Vec<AxisBound>,
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Keys that make up an action when they are held together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCombination {
+    /// Name of the action.
+    pub name: String,
+    /// The keys for play, as in [`ActionSpec::keys`].
+    pub play: String,
+    /// The keys that are held in the recording.
+    pub held: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 enum DiscreteAction {
     Number(i64),
@@ -76,15 +87,17 @@ enum DiscreteAction {
 }
 
 /// A threshold on an element of a continuous action or on a named axis; bounds are exclusive.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct AxisBound {
     axis: Axis,
+    #[serde(skip_serializing_if = "Option::is_none")]
     below: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     above: Option<f64>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Axis {
     Index(usize),
@@ -143,6 +156,55 @@ impl ActionMap {
     /// A map without rules: discrete actions keep their numbers or names.
     pub fn inferred() -> Self {
         ActionScheme::Undecided.into()
+    }
+
+    /// A map in which each combination of keys is an action, after the idle one. The first that fits counts.
+    ///
+    /// # Errors
+    /// Returns an error if two have the same name, or one has no key.
+    pub fn of_combinations(combinations: Vec<KeyCombination>) -> Result<Self> {
+        let idle = ActionRule {
+            name: "noop".into(),
+            ..ActionRule::default()
+        };
+        let rules = combinations.into_iter().map(|one| ActionRule {
+            name: one.name,
+            keys: vec![one.play],
+            held: one.held,
+            ..ActionRule::default()
+        });
+        let actions = std::iter::once(idle).chain(rules).collect();
+        Self::from_file(ActionMapFile { actions }).map_err(Error::Argument)
+    }
+
+    /// The rules as a map file in TOML; without rules, only the idle action.
+    ///
+    /// # Errors
+    /// Returns an error if a value does not fit into TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        let actions = self.rules().to_vec();
+        toml::to_string(&ActionMapFile { actions }).map_err(|e| Error::encode("TOML", e))
+    }
+
+    /// The names of the keys that the rules ask for, in their order.
+    pub fn held(&self) -> impl Iterator<Item = &String> {
+        self.rules().iter().flat_map(|rule| &rule.held)
+    }
+
+    /// The axes that the rules bound, as they are written.
+    pub fn axes(&self) -> impl Iterator<Item = String> {
+        let bounds = self.rules().iter().flat_map(|rule| &rule.bounds);
+        bounds.map(|bound| match &bound.axis {
+            Axis::Index(index) => index.to_string(),
+            Axis::Name(name) => name.clone(),
+        })
+    }
+
+    fn rules(&self) -> &[ActionRule] {
+        match &self.scheme {
+            ActionScheme::Rules(rules) => rules,
+            _ => &[],
+        }
     }
 
     /// Checks the rules of a map file.

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::actions::{ActionMap, RawAction, merge_actions};
+use self::actions::merge_actions;
 use self::frame_resampler::FrameResampler;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
@@ -40,6 +40,7 @@ use crate::layout::{dataset, is_hidden};
 use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
 
+pub use self::actions::{ActionMap, KeyCombination, RawAction};
 pub use self::format::ImportFormat;
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
 

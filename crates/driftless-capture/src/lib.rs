@@ -1,0 +1,50 @@
+//! Records another program's window: every frame with the keys that were held when it was taken, as a dataset
+//! ([`driftless_data`]).
+//!
+//! **What is recorded.** The picture of one window, and of all keys only those that were chosen, only while that window
+//! has the keyboard's focus. While another window has it, the display is not even asked for keys, and no picture is
+//! taken; what lies over the window is not in its picture. The tests hold this promise
+//! (`tests/capture.rs`, and those of the input in `src/x11/`).
+//!
+//! **Which platforms.** Linux, and other Unix systems with X11 (Xwayland included); elsewhere every function says so.
+//! [`CaptureSource`] is what a platform implements.
+//!
+//! - [`windows`], [`choose`]: which windows there are.
+//! - [`open`]: watches a window.
+//! - [`learn_keys`]: finds out which keys a game needs, by watching.
+//! - [`record`]: captures, frame by frame, into a journal.
+//! - [`finish`]: makes the dataset from the journal.
+
+mod actions;
+mod clock;
+mod dataset;
+mod error;
+mod key;
+mod recorder;
+mod source;
+mod tape;
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+mod unsupported;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod x11;
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+use unsupported as platform;
+#[cfg(all(unix, not(target_os = "macos")))]
+use x11 as platform;
+
+pub use actions::CaptureActions;
+pub use clock::{Clock, Lateness, SystemClock};
+pub use dataset::{
+    ACTIONS_FILE, CaptureReport, CapturedEpisode, MIN_FRAMES, finish, write_dataset,
+};
+pub use error::{Error, Result};
+pub use key::{ChosenKey, Key, KeySet};
+pub use platform::{open, windows};
+pub use recorder::{
+    Activity, CapturePlan, Captured, EPISODE_FRAMES, End, Progress, learn_keys, record,
+};
+pub use source::{
+    CaptureSource, Crop, Moment, Picture, SourceOptions, WindowInfo, WindowState, choose, keys_of,
+};
+pub use tape::{Cut, TapeHeader, TapeKey, TapeSummary};
