@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use driftless::workspace::UserPaths;
-use driftless::{ERROR_PREFIX, Error, Result, interrupt};
+use driftless::{ERROR_PREFIX, Result, interrupt};
 use driftless_capture::{
     Activity, CaptureActions, CapturePlan, CaptureReport, CaptureSource, Captured, ChosenKey, Crop,
     EPISODE_FRAMES, Key, SourceOptions, SystemClock, WindowInfo, choose, finish, keys_of,
@@ -144,22 +144,14 @@ pub fn run(args: &Args) -> Result<()> {
 fn list(json: bool) -> Result<()> {
     let windows = windows(None)?;
     if json {
-        let line = |window| {
-            let WindowInfo {
-                id,
-                title,
-                size: [width, height],
-                process,
-            } = window;
-            WindowLine {
-                id: format!("{id:#x}"),
-                title,
-                width: *width,
-                height: *height,
-                process,
-            }
-        };
-        return super::print_json(&windows.iter().map(line).collect::<Vec<_>>());
+        let lines = windows.iter().map(|window| WindowLine {
+            id: format!("{:#x}", window.id),
+            title: &window.title,
+            width: window.size[0],
+            height: window.size[1],
+            process: &window.process,
+        });
+        return super::print_json(&lines.collect::<Vec<_>>());
     }
     let lines = windows.iter().map(|window| {
         let [width, height] = window.size;
