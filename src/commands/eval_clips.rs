@@ -5,8 +5,8 @@ use std::path::Path;
 use driftless::{Error, Result};
 use driftless_clip::{ClipMaker, ClipParams, ClipRequest};
 use driftless_data::{ClipCaption, Dataset, PathError as _, captions};
-use driftless_engine::rollout::rollout;
-use driftless_engine::{DeviceOptions, GpuSource, SamplerParams, candle_device};
+use driftless_engine::rollout::{redraw, rollout};
+use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams, candle_device};
 use driftless_eval::EvalProgress;
 use driftless_eval::clips::{
     ClipFeatures, ClipProbes, ClipReader, ClipSource, SourceReport, clip_before, compare, prompts,
@@ -76,6 +76,12 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     let mut engine = driftless_engine::open(folder, test.device, &GpuSource::Own)?;
     let sampling = SamplerParams::of_world(engine.world());
     let context = engine.world().dynamics.context;
+    let own_params = |steps| ClipParams {
+        steps,
+        guidance: args.clip_guidance.unwrap_or(own.guidance),
+        seed: test.seed,
+        ..own
+    };
     let mut sources = vec![
         ClipSource {
             name: "recorded clips".to_owned(),
@@ -93,43 +99,23 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     ];
     for &steps in test.steps {
         for is_given_first in [false, true] {
-            let (maker, dataset) = (&maker, &dataset);
-            let params = ClipParams {
-                steps,
-                guidance: args.clip_guidance.unwrap_or(own.guidance),
-                seed: test.seed,
-                ..own
-            };
-            let mut made = 0;
-            let given = if is_given_first {
-                ", first frame given"
-            } else {
-                ""
-            };
-            sources.push(ClipSource {
-                name: format!("{steps} steps{given}"),
-                make: Box::new(move |caption, text| {
-                    made += 1;
-                    let first = is_given_first.then(|| real_clip(dataset, caption));
-                    let first = first.transpose()?.map(|mut clip| {
-                        clip.truncate(clip.len() / caption.frames);
-                        clip
-                    });
-                    let request = ClipRequest {
-                        first,
-                        ..ClipRequest::new(text)
-                    };
-                    let params = ClipParams {
-                        seed: params.seed.wrapping_add(made),
-                        ..params
-                    };
-                    let clip = maker.make(&request, &params, &mut |_| true);
-                    Ok(clip
-                        .map_err(|e| driftless_eval::Error::Argument(e.to_string()))?
-                        .images)
-                }),
+            sources.push(made(
+                &maker,
+                &dataset,
+                own_params(steps),
                 is_given_first,
-            });
+                None,
+            ));
+        }
+        if maker.config().actions > 0 {
+            let world = driftless_engine::open(folder, test.device, &GpuSource::Own)?;
+            sources.push(made(
+                &maker,
+                &dataset,
+                own_params(steps),
+                false,
+                Some(world),
+            ));
         }
     }
     let bar = super::bar(0, "clips");
@@ -146,6 +132,56 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     let reports = compare(&mut sources, &dataset, &chosen, &probes, progress)?;
     bar.finish_and_clear();
     Ok(reports)
+}
+
+/// Clips made with these parameters; with a world, it draws the frames after the first.
+fn made<'a>(
+    maker: &'a ClipMaker,
+    dataset: &'a Dataset,
+    params: ClipParams,
+    is_given_first: bool,
+    mut world: Option<Sampler>,
+) -> ClipSource<'a> {
+    let how = match (is_given_first, &world) {
+        (true, _) => ", first frame given",
+        (false, Some(_)) => ", drawn by the world",
+        (false, None) => "",
+    };
+    let mut count = 0;
+    let wrong = |e: driftless_clip::Error| driftless_eval::Error::Argument(e.to_string());
+    ClipSource {
+        name: format!("{} steps{how}", params.steps),
+        make: Box::new(move |caption, text| {
+            count += 1;
+            let first = is_given_first.then(|| real_clip(dataset, caption));
+            let first = first.transpose()?.map(|mut clip| {
+                clip.truncate(clip.len() / caption.frames);
+                clip
+            });
+            let request = ClipRequest {
+                first,
+                ..ClipRequest::new(text)
+            };
+            let params = ClipParams {
+                seed: params.seed.wrapping_add(count),
+                ..params
+            };
+            let clip = maker
+                .make(&request, &params, &mut |_| true)
+                .map_err(wrong)?;
+            match &mut world {
+                Some(world) => {
+                    let sampling = SamplerParams {
+                        seed: params.seed,
+                        ..SamplerParams::of_world(maker.world())
+                    };
+                    Ok(redraw(world, &clip.clip(), &sampling)?)
+                }
+                None => Ok(clip.images),
+            }
+        }),
+        is_given_first,
+    }
 }
 
 fn no_captions(folder: &Path) -> Error {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use driftless::{Error, Result, interrupt};
 use driftless_clip::{ClipMaker, ClipParams, ClipRequest, MadeClip};
 use driftless_data::layout::is_episode;
-use driftless_data::{Episode, export, media};
+use driftless_data::{Episode, PathError as _, export, media};
+use driftless_engine::rollout::redraw;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams, candle_device};
 
 /// Arguments of `film`.
@@ -36,6 +37,10 @@ pub struct Args {
     /// [default: the network's own].
     #[arg(long, value_name = "W")]
     guidance: Option<f64>,
+    /// What draws the frames after the first: the clip network, all at once, or the world, one after another
+    /// under the actions that the network has made of the words.
+    #[arg(long, value_enum, default_value_t)]
+    frames_by: FramesBy,
     /// Seed of the noise.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -51,6 +56,16 @@ pub struct Args {
     /// Replace the file of --out if it exists.
     #[arg(long)]
     overwrite: bool,
+}
+
+/// What draws the frames of a clip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum FramesBy {
+    /// The clip network.
+    #[default]
+    Network,
+    /// The world.
+    World,
 }
 
 /// Most clips side by side.
@@ -73,6 +88,18 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint(&args.world)?;
     let maker = ClipMaker::read(&folder, &candle_device(args.device)?)?;
     let world = maker.world();
+    let mut engine = match args.frames_by {
+        FramesBy::Network => None,
+        FramesBy::World if maker.config().actions == 0 => {
+            let what = "makes no actions with its clips, expected --frames-by network";
+            return Err(Error::invalid(&folder, what));
+        }
+        FramesBy::World => Some(driftless_engine::open(
+            &folder,
+            args.device,
+            &GpuSource::Own,
+        )?),
+    };
     let first = args.image.as_ref().map(|path| {
         let image = media::read_frames(path, world.image, world.fps, 1)?;
         Ok::<_, Error>(image)
@@ -97,10 +124,17 @@ pub fn run(args: &Args) -> Result<()> {
             seed: args.seed.wrapping_add(i as u64),
             ..params
         };
-        let clip = maker.make(&request, &params, &mut |_| {
+        let mut clip = maker.make(&request, &params, &mut |_| {
             bar.inc(1);
             !interrupt::requested()
         })?;
+        if let Some(engine) = &mut engine {
+            let sampling = SamplerParams {
+                seed: params.seed,
+                ..SamplerParams::of_world(world)
+            };
+            clip.images = redraw(engine, &clip.clip(), &sampling)?;
+        }
         clips.push(clip);
     }
     bar.finish_and_clear();

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use driftless_data::PathError as _;
+use driftless_data::{Clip, PathError as _};
 use driftless_flow::objective::Step;
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::solver::Grid;
@@ -106,6 +106,9 @@ pub struct ClipOrigin {
     /// Whether its first frame was given.
     #[serde(default)]
     pub first_given: bool,
+    /// Whether the world has drawn the frames after the first.
+    #[serde(default)]
+    pub drawn_by_world: bool,
     /// Length in frames.
     pub frames: usize,
     /// Sampling steps.
@@ -116,6 +119,16 @@ pub struct ClipOrigin {
     pub seed: u64,
 }
 
+impl MadeClip {
+    /// Its frames with the actions that led to them.
+    pub fn clip(&self) -> Clip {
+        Clip {
+            images: self.images.clone(),
+            actions: self.actions.clone(),
+        }
+    }
+}
+
 impl ClipOrigin {
     /// That of a clip which is made like this.
     pub fn new(request: &ClipRequest, params: &ClipParams) -> Self {
@@ -123,6 +136,7 @@ impl ClipOrigin {
             prompt: request.prompt.clone(),
             negative: request.negative.clone(),
             first_given: request.first.is_some(),
+            drawn_by_world: false,
             frames: params.frames,
             steps: params.steps,
             guidance: params.guidance,
@@ -140,6 +154,9 @@ impl fmt::Display for ClipOrigin {
         }
         if self.first_given {
             write!(f, ", first frame given")?;
+        }
+        if self.drawn_by_world {
+            write!(f, ", drawn by the world")?;
         }
         let Self {
             frames,

@@ -42,6 +42,22 @@ pub fn rollout_with_progress(
     Ok(images)
 }
 
+/// The frames of a clip as the world draws them: the first stays, each of the others is predicted from those
+/// before it under the clip's actions; u8 RGB `[T, H, W, 3]`.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn redraw(engine: &mut Sampler, clip: &Clip, params: &SamplerParams) -> Result<Vec<u8>> {
+    let mut images = clip.images[..engine.world().image_len().min(clip.images.len())].to_vec();
+    let first = Clip {
+        images: images.clone(),
+        actions: vec![0],
+    };
+    let rest = clip.actions.get(1..).unwrap_or_default();
+    images.extend(rollout(engine, &first, rest, params)?);
+    Ok(images)
+}
+
 /// The actions in random order.
 pub fn shuffle_actions(actions: &[u32], seed: u64) -> Vec<u32> {
     let mut shuffled = actions.to_vec();

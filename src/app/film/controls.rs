@@ -102,6 +102,15 @@ fn sampling(ui: &mut Ui, view: &mut View) {
         ui.horizontal(|ui| choices(ui, &mut view.variants, &numbers, usize::to_string))
             .response
     });
+    if view.about.config.actions > 0 {
+        let hint = "The network makes all frames at once. The world draws them one after another, under \
+                    the actions that the network has made of the words.";
+        row(ui, "Frames by", hint, |ui| {
+            let name = |by_world: &bool| if *by_world { "world" } else { "network" };
+            ui.horizontal(|ui| choices(ui, &mut view.world_draws, &[false, true], name))
+                .response
+        });
+    }
     let can = view.picture.is_some();
     ui.add_enabled_ui(can, |ui| {
         let text = "Begin with the game's picture";

@@ -19,6 +19,8 @@ pub(super) struct View {
     pub negative: String,
     pub params: ClipParams,
     pub variants: usize,
+    /// Whether the world draws the frames after the first.
+    pub world_draws: bool,
     /// The game's picture, u8 RGB [H, W, 3], if the clip may begin with it.
     pub picture: Option<Arc<[u8]>>,
     /// Whether it does.
@@ -96,6 +98,7 @@ impl View {
             negative: String::new(),
             params: ClipParams::of(&about.config),
             variants: 1,
+            world_draws: false,
             picture,
             begins_with_picture: false,
             job: None,
@@ -120,6 +123,7 @@ impl View {
             },
             params: self.params,
             variants: self.variants,
+            world_draws: self.world_draws,
         }
     }
 

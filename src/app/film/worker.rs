@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use driftless_clip::{ClipConfig, ClipMaker, ClipOrigin, ClipParams, ClipRequest, MadeClip};
-use driftless_engine::candle_device;
+use driftless_engine::{GpuSource, Sampler, SamplerParams, candle_device, rollout};
 use driftless_model::config::WorldConfig;
 
 use crate::workspace::Notify;
@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub params: ClipParams,
     /// How many clips.
     pub variants: usize,
+    /// Whether the world draws the frames after the first.
+    pub world_draws: bool,
 }
 
 /// What the thread sends back. Answers of a job begin with its number.
@@ -71,6 +73,8 @@ impl Worker {
             answers: sender,
             wanted: Arc::clone(&wanted),
             notify,
+            origin: origin.clone(),
+            engine: None,
         };
         let (folder, device) = (origin.folder.clone(), origin.device.device);
         let load = move || {
@@ -124,10 +128,13 @@ struct Thread {
     answers: Sender<Answer>,
     wanted: Arc<AtomicU64>,
     notify: Notify,
+    origin: CheckpointOrigin,
+    /// The world, once it has drawn a clip.
+    engine: Option<Sampler>,
 }
 
 impl Thread {
-    fn run(self, load: impl FnOnce() -> Result<ClipMaker>) {
+    fn run(mut self, load: impl FnOnce() -> Result<ClipMaker>) {
         let maker = match load() {
             Ok(maker) => maker,
             Err(error) => {
@@ -141,7 +148,7 @@ impl Thread {
         })));
         while let Ok((number, job)) = self.jobs.recv() {
             match self.make(&maker, number, &job) {
-                Ok(()) | Err(driftless_clip::Error::Data(driftless_data::Error::Interrupted)) => {}
+                Ok(()) | Err(Error::Data(driftless_data::Error::Interrupted)) => {}
                 Err(error) => self.send(Answer::Failed(error.to_string())),
             }
             self.send(Answer::Done(number));
@@ -154,7 +161,7 @@ impl Thread {
         (self.notify)();
     }
 
-    fn make(&self, maker: &ClipMaker, number: u64, job: &Job) -> driftless_clip::Result<()> {
+    fn make(&mut self, maker: &ClipMaker, number: u64, job: &Job) -> Result<()> {
         for i in 0..job.variants {
             let started = Instant::now();
             let mut shown: Option<Instant> = None;
@@ -162,7 +169,7 @@ impl Thread {
                 seed: job.params.seed.wrapping_add(i as u64),
                 ..job.params
             };
-            let clip = maker.make(&job.request, &params, &mut |progress| {
+            let mut clip = maker.make(&job.request, &params, &mut |progress| {
                 let due = shown.is_none_or(|at| at.elapsed() >= PREVIEW_INTERVAL);
                 let preview = due.then(|| maker.decode(progress.clean).ok()).flatten();
                 if preview.is_some() {
@@ -171,9 +178,31 @@ impl Thread {
                 self.send(Answer::Step(number, i, progress.step, preview));
                 self.wanted.load(Ordering::Relaxed) == number
             })?;
-            let origin = ClipOrigin::new(&job.request, &params);
+            let mut origin = ClipOrigin::new(&job.request, &params);
+            if job.world_draws {
+                self.redraw(maker, &mut clip, params.seed)?;
+                origin.drawn_by_world = true;
+            }
             self.send(Answer::Clip(number, i, clip, origin, started.elapsed()));
         }
+        Ok(())
+    }
+
+    /// Lets the world draw the frames after the first.
+    fn redraw(&mut self, maker: &ClipMaker, clip: &mut MadeClip, seed: u64) -> Result<()> {
+        let engine = match &mut self.engine {
+            Some(engine) => engine,
+            empty => {
+                let CheckpointOrigin { folder, device } = &self.origin;
+                let opened = driftless_engine::open(folder, *device, &GpuSource::Unavailable)?;
+                empty.insert(opened)
+            }
+        };
+        let sampling = SamplerParams {
+            seed,
+            ..SamplerParams::of_world(maker.world())
+        };
+        clip.images = rollout::redraw(engine, &clip.clip(), &sampling)?;
         Ok(())
     }
 }
