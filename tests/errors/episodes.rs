@@ -173,3 +173,30 @@ fn unbounded_recordings_are_refused_first() {
         assert_says(&failure(command), &[expected]);
     }
 }
+
+#[test]
+fn browse_needs_a_dataset() {
+    let folder = tempfile::tempdir().unwrap();
+    let browse = |path: &Path| failure(driftless(&["browse".as_ref(), path.as_os_str()]));
+    assert_says(&browse(folder.path()), &["dataset.json is missing"]);
+    assert_says(
+        &browse(&folder.path().join("none")),
+        &["none", "No such file"],
+    );
+    std::fs::write(folder.path().join("dataset.json"), "{}").unwrap();
+    assert_says(&browse(folder.path()), &["dataset.json", "missing field"]);
+}
+
+#[test]
+fn film_needs_a_clip_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("clip.gif");
+    let film = |world: &str| {
+        let mut command = driftless(&["film", "turn left", "--world", world, "--out"]);
+        command.arg(&out).current_dir(root());
+        failure(command)
+    };
+    assert_says(&film("pong"), &["pong", "makes no clips", "train clip"]);
+    assert_says(&film("pung"), &["pung"]);
+    assert!(!out.exists());
+}
