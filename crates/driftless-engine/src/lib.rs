@@ -47,6 +47,14 @@ mod wgpu;
 
 pub use error::{Error, Result};
 
+/// What networks of other kinds share with the CPU backend: worker threads, and packed matrix products.
+pub mod kernels {
+    pub use crate::cpu::{
+        LANES, MatmulArgs, PackedMatrix, RowLayout, SharedSlice, TaskSize, Workers, WriteMode,
+        multiply,
+    };
+}
+
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(feature = "wgpu")]

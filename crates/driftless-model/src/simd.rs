@@ -29,6 +29,36 @@ macro_rules! dispatch {
 }
 pub use crate::dispatch;
 
+/// As [`dispatch!`], and compiled a third time for AVX-512, for loops that are worth it.
+#[macro_export]
+macro_rules! dispatch_avx512 {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident ( $($arg:ident : $ty:ty),* $(,)? )) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments, reason = "those of the body")]
+        $vis fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,fma")]
+                #[allow(clippy::too_many_arguments, reason = "those of the body")]
+                fn widest($($arg: $ty),*) {
+                    $body::<true>($($arg),*)
+                }
+                let features = is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq");
+                if features && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has the features that `widest` is compiled for.
+                    #[expect(unsafe_code, reason = "calls what is compiled for detected features")]
+                    return unsafe { widest($($arg),*) };
+                }
+            }
+            $crate::dispatch!(fn narrower = $body($($arg: $ty),*));
+            narrower($($arg),*)
+        }
+    };
+}
+pub use crate::dispatch_avx512;
+
 /// a·b + c, fused if the instruction set has it.
 #[inline(always)]
 pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {

@@ -66,9 +66,12 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
         }
     }
     if tensors.is_empty() {
-        return Err(wrong(
-            "it holds no tensors by name, expected a state dict".into(),
-        ));
+        let call = state.objects.unknown_call.as_ref();
+        let call = call.map(|name| format!("; it calls `{name}`, which was not executed"));
+        return Err(wrong(format!(
+            "it holds no tensors by name, expected a state dict{}",
+            call.unwrap_or_default()
+        )));
     }
     Ok(tensors)
 }

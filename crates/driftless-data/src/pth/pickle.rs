@@ -268,6 +268,9 @@ impl Machine<'_, '_> {
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 let made = rebuild(&function, &arguments, &mut self.objects);
+                if let (None, Value::Global(name)) = (&made, function) {
+                    self.objects.unknown_call.get_or_insert(name);
+                }
                 self.push(made.unwrap_or(Value::Other));
             }
             _ => return Ok(false),

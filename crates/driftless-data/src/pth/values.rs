@@ -44,6 +44,8 @@ impl Pickle {
 /// The values of tuples, lists and dicts.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
+    /// The first function that is called and is none of PyTorch's: `module name`.
+    pub unknown_call: Option<Rc<str>>,
     pub sequences: Vec<Vec<Value>>,
     pub dicts: Vec<Vec<(Value, Value)>>,
 }

@@ -12,25 +12,30 @@ use super::shared_slice::SharedSlice;
 use super::workers::{TASKS_PER_THREAD, Workers};
 
 /// Outputs per panel.
-pub(super) const LANES: usize = 16;
+pub const LANES: usize = 16;
 /// Most rows that are multiplied at a time: with two panels, their sums fill most of AVX-512's registers.
 const TILE_ROWS: usize = 12;
 
 /// Arguments of one product, y ← x·W or y ← y + x·W.
-pub(super) struct MatmulArgs<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) rows: RowLayout,
-    /// [outputs / 16][inputs][16].
-    pub(super) panels: &'a [f32],
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+pub struct MatmulArgs<'a> {
+    /// What holds the rows.
+    pub x: &'a [f32],
+    /// Where the rows are in `x`.
+    pub rows: RowLayout,
+    /// `[outputs / 16][inputs][16]`.
+    pub panels: &'a [f32],
+    /// Elements of a row.
+    pub inputs: usize,
+    /// Elements of a row of y.
+    pub outputs: usize,
     /// Distance between rows of y.
-    pub(super) stride: usize,
-    pub(super) mode: WriteMode,
+    pub stride: usize,
+    /// Whether y is overwritten or added to.
+    pub mode: WriteMode,
 }
 
 /// Computes a product into `y`. Panics if the sizes in `p` do not match the slices.
-pub(super) fn multiply(p: &MatmulArgs, y: &mut [f32]) {
+pub fn multiply(p: &MatmulArgs, y: &mut [f32]) {
     multiply_shared(p, &SharedSlice::new(y));
 }
 

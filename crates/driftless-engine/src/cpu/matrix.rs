@@ -8,9 +8,10 @@ use super::matmul::{LANES, MatmulArgs, multiply_on};
 use super::row_layout::{RowLayout, WriteMode};
 use super::workers::Workers;
 
-/// A weight matrix [outputs, inputs] in panels [outputs / 16][inputs][16], padded with zeros. Clones share them.
+/// A weight matrix `[outputs, inputs]` in panels `[outputs / 16][inputs][16]`, padded with zeros. Clones share
+/// them.
 #[derive(Clone)]
-pub(super) struct PackedMatrix {
+pub struct PackedMatrix {
     inputs: usize,
     outputs: usize,
     panels: Arc<[f32]>,
@@ -23,11 +24,7 @@ impl PackedMatrix {
     }
 
     /// Packs the matrix whose elements are `weight(output, input)`.
-    pub(super) fn pack(
-        outputs: usize,
-        inputs: usize,
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Self {
+    pub fn pack(outputs: usize, inputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
         let mut panels = vec![0.0; outputs.div_ceil(LANES) * inputs * LANES];
         for o in 0..outputs {
             for i in 0..inputs {
@@ -42,17 +39,17 @@ impl PackedMatrix {
     }
 
     /// Inputs, and outputs.
-    pub(super) fn size(&self) -> [usize; 2] {
+    pub fn size(&self) -> [usize; 2] {
         [self.inputs, self.outputs]
     }
 
     /// The panels of the outputs from `first` on, which is a multiple of 16.
-    pub(super) fn panels_from(&self, first: usize) -> &[f32] {
+    pub fn panels_from(&self, first: usize) -> &[f32] {
         &self.panels[first * self.inputs..]
     }
 
-    /// y ← x Wᵀ, or y ← y + x Wᵀ; y is [count, outputs].
-    pub(super) fn apply(
+    /// y ← x Wᵀ, or y ← y + x Wᵀ; y is `[count, outputs]`.
+    pub fn apply(
         &self,
         workers: &Workers,
         x: &[f32],

@@ -25,11 +25,15 @@ use std::num::NonZeroUsize;
 
 use driftless_model::checkpoint::WorldModel;
 
+pub use matmul::{LANES, MatmulArgs, multiply};
+pub use matrix::PackedMatrix;
+pub use row_layout::{RowLayout, WriteMode};
+pub use shared_slice::SharedSlice;
 pub use threads::Threads;
+pub use workers::{TaskSize, Workers};
 
 use dynamics::PackedDynamics;
 use tokenizer::PackedTokenizer;
-use workers::Workers;
 
 use super::Attention;
 use super::network::{DenoiseInput, FrameContext, Inspect, Network, Outcome, Threaded};

@@ -5,18 +5,24 @@
 /// Row r starts at `(r / run) · outer + (r % run) · inner` and consists of `segments` pieces, `stride`
 /// apart. So 3×3 neighbourhoods, image patches and merged cells are read in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowLayout {
-    pub(super) count: usize,
-    pub(super) run: usize,
-    pub(super) outer: usize,
-    pub(super) inner: usize,
-    pub(super) segments: usize,
-    pub(super) stride: usize,
+pub struct RowLayout {
+    /// Number of rows.
+    pub count: usize,
+    /// Rows that are `inner` apart.
+    pub run: usize,
+    /// Distance of runs.
+    pub outer: usize,
+    /// Distance of rows within a run.
+    pub inner: usize,
+    /// Pieces of a row.
+    pub segments: usize,
+    /// Distance of the pieces.
+    pub stride: usize,
 }
 
 impl RowLayout {
     /// `count` contiguous rows, `stride` apart.
-    pub(super) fn contiguous(count: usize, stride: usize) -> Self {
+    pub fn contiguous(count: usize, stride: usize) -> Self {
         Self {
             count,
             run: 1,
@@ -55,7 +61,9 @@ impl RowLayout {
 
 /// Whether a product overwrites its output or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteMode {
+pub enum WriteMode {
+    /// It overwrites.
     Set,
+    /// It adds.
     Add,
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::slice;
 
 /// A mutable slice of which several threads write different elements.
-pub(super) struct SharedSlice<'a, T> {
+pub struct SharedSlice<'a, T> {
     start: *mut T,
     len: usize,
     owner: PhantomData<&'a mut [T]>,
@@ -15,7 +15,8 @@ pub(super) struct SharedSlice<'a, T> {
 unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
 impl<'a, T> SharedSlice<'a, T> {
-    pub(super) fn new(slice: &'a mut [T]) -> Self {
+    /// Lends `slice`.
+    pub fn new(slice: &'a mut [T]) -> Self {
         Self {
             start: slice.as_mut_ptr(),
             len: slice.len(),
@@ -52,7 +53,7 @@ impl<'a, T> SharedSlice<'a, T> {
         reason = "whoever calls it knows which thread has which elements"
     )]
     #[expect(clippy::mut_from_ref, reason = "the elements are lent one by one")]
-    pub(super) unsafe fn slice_mut(&self, at: usize, len: usize) -> &mut [T] {
+    pub unsafe fn slice_mut(&self, at: usize, len: usize) -> &mut [T] {
         assert!(
             at <= self.len && len <= self.len - at,
             "the part is outside the slice"

@@ -26,13 +26,13 @@ pub(super) const TASKS_PER_THREAD: usize = 3;
 
 /// Minimum size of a task, so that handing it out costs little beside it.
 #[derive(Clone, Copy)]
-pub(super) struct TaskSize {
+pub struct TaskSize {
     /// Elements with which it does a few operations each.
-    pub(super) light: usize,
+    pub light: usize,
     /// Elements of which it takes the exponential.
-    pub(super) heavy: usize,
+    pub heavy: usize,
     /// Multiply-adds of a matrix product.
-    pub(super) product: usize,
+    pub product: usize,
 }
 
 impl TaskSize {
@@ -45,22 +45,25 @@ impl TaskSize {
 }
 
 /// The engine's thread, alone or with workers.
-pub(super) struct Workers {
+pub struct Workers {
     team: Option<Team>,
     least: TaskSize,
 }
 
 impl Workers {
     /// No workers: the calling thread does everything.
-    pub(super) const fn none() -> Self {
+    pub const fn none() -> Self {
         Self {
             team: None,
             least: TaskSize::DEFAULT,
         }
     }
 
-    /// The calling thread and `threads` − 1 workers. Returns an error if a thread cannot be started.
-    pub(super) fn new(threads: usize) -> Result<Self> {
+    /// The calling thread and `threads` − 1 workers.
+    ///
+    /// # Errors
+    /// Returns an error if a thread cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
         Self::with_tasks(threads, TaskSize::DEFAULT)
     }
 
@@ -71,17 +74,17 @@ impl Workers {
     }
 
     /// Minimum size of a task.
-    pub(super) fn least(&self) -> TaskSize {
+    pub fn least(&self) -> TaskSize {
         self.least
     }
 
     /// Number of threads, the calling one included.
-    pub(super) fn threads(&self) -> usize {
+    pub fn threads(&self) -> usize {
         self.team.as_ref().map_or(1, |team| team.handles.len() + 1)
     }
 
     /// Calls `task` for each index below `count`, in any order, on all threads. Panics if a task panics.
-    pub(super) fn run(&self, count: usize, task: impl Fn(usize) + Sync) {
+    pub fn run(&self, count: usize, task: impl Fn(usize) + Sync) {
         match &self.team {
             Some(team) if count > 1 => team.run(count, &|_, index| task(index)),
             _ => (0..count).for_each(task),
@@ -90,7 +93,7 @@ impl Workers {
 
     /// As [`Workers::run`], with one element of `scratch` for each thread. Panics if there are fewer
     /// elements than threads.
-    pub(super) fn run_with<S: Send>(
+    pub fn run_with<S: Send>(
         &self,
         scratch: &mut [S],
         count: usize,
@@ -111,9 +114,9 @@ impl Workers {
         }
     }
 
-    /// Cuts `y` [rows, width] into blocks of rows with at least `least` elements, and calls `task` with the
+    /// Cuts `y` `[rows, width]` into blocks of rows with at least `least` elements, and calls `task` with the
     /// first row and the elements of each.
-    pub(super) fn for_rows<T: Send>(
+    pub fn for_rows<T: Send>(
         &self,
         y: &mut [T],
         width: usize,

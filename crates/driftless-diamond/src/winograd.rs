@@ -1,0 +1,284 @@
+//! 3×3 convolution by Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray, *Fast Algorithms for Convolutional
+//! Neural Networks*, 2016, section 4.1.2): 36 products for 16 outputs instead of 144.
+//!
+//! A tile of 6×6 inputs d becomes Bᵀ d B; a kernel g becomes G g Gᵀ when the weights are loaded; their products, summed
+//! over the input channels, are 36 matrix products over many tiles; Aᵀ m A is the tile's 4×4 outputs.
+
+use driftless_engine::kernels::{LANES, MatmulArgs, PackedMatrix, RowLayout, WriteMode, multiply};
+use driftless_model::simd::{dispatch_avx512, fma};
+
+use crate::map::{Padded, TileScratch};
+
+/// Side of a tile's outputs.
+pub(crate) const OUT: usize = 4;
+/// Side of a tile's inputs.
+const IN: usize = 6;
+/// Elements of a transformed tile.
+const POINTS: usize = IN * IN;
+
+type Lanes = [f32; LANES];
+
+/// Transformed kernels.
+pub(crate) struct Kernels {
+    inputs: usize,
+    outputs: usize,
+    /// For each of the 36 points, the matrix `[outputs, inputs]`.
+    points: Vec<PackedMatrix>,
+}
+
+/// The tiles of a few rows of tiles, and where their outputs go.
+pub(crate) struct Tiles<'a> {
+    pub padded: &'a Padded,
+    /// First row of tiles, and their number.
+    pub first: usize,
+    pub count: usize,
+    /// Width of the output in pixels, and its channels.
+    pub width: usize,
+    pub channels: usize,
+    pub bias: &'a [f32],
+    /// Added to the outputs: their elements, laid out as they are.
+    pub residual: Option<&'a [f32]>,
+    /// Whether what the output holds is added to as well.
+    pub adds: bool,
+}
+
+impl Kernels {
+    /// Transforms `weight` [outputs][inputs][3][3]. Inputs and outputs are padded to multiples of [`LANES`].
+    pub(crate) fn new(weight: &[f32], outputs: usize, inputs: usize) -> Self {
+        let padded = [outputs, inputs].map(|n| n.next_multiple_of(LANES));
+        let transformed: Vec<[f64; POINTS]> = weight
+            .as_chunks::<9>()
+            .0
+            .iter()
+            .map(|kernel| transform_kernel(kernel))
+            .collect();
+        let matrix = |point: usize| {
+            PackedMatrix::pack(padded[0], padded[1], |o, i| {
+                if o < outputs && i < inputs {
+                    transformed[o * inputs + i][point] as f32
+                } else {
+                    0.0
+                }
+            })
+        };
+        Self {
+            inputs: padded[1],
+            outputs: padded[0],
+            points: (0..POINTS).map(matrix).collect(),
+        }
+    }
+
+    /// Convolves some rows of tiles into `y`, the pixels that they produce, and adds the sums of each channel and of
+    /// its squares to `sums`.
+    pub(crate) fn convolve(
+        &self,
+        tiles: &Tiles,
+        scratch: &mut TileScratch,
+        y: &mut [f32],
+        sums: &mut [[f64; 2]],
+    ) {
+        let count = tiles.count * tiles.width.div_ceil(OUT);
+        let TileScratch { inputs, products } = scratch;
+        grow(inputs, POINTS * count * self.inputs);
+        grow(products, POINTS * count * self.outputs);
+        transform_inputs(tiles, inputs);
+        let (ins, outs) = (count * self.inputs, count * self.outputs);
+        for (point, matrix) in self.points.iter().enumerate() {
+            let product = MatmulArgs {
+                x: &inputs[point * ins..(point + 1) * ins],
+                rows: RowLayout::contiguous(count, self.inputs),
+                panels: matrix.panels_from(0),
+                inputs: self.inputs,
+                outputs: self.outputs,
+                stride: self.outputs,
+                mode: WriteMode::Set,
+            };
+            multiply(&product, &mut products[point * outs..(point + 1) * outs]);
+        }
+        transform_outputs(tiles, products, self.outputs, y, sums);
+    }
+}
+
+fn grow(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+}
+
+/// G g Gᵀ in double precision.
+fn transform_kernel(kernel: &[f32; 9]) -> [f64; POINTS] {
+    const G: [[f64; 3]; IN] = [
+        [1.0 / 4.0, 0.0, 0.0],
+        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+    std::array::from_fn(|point| {
+        let (row, column) = (point / IN, point % IN);
+        let terms = (0..9).map(|k| f64::from(kernel[k]) * G[row][k / 3] * G[column][k % 3]);
+        terms.sum()
+    })
+}
+
+#[inline(always)]
+fn load(x: &[f32], at: usize) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    lanes.copy_from_slice(&x[at..at + LANES]);
+    lanes
+}
+
+#[inline(always)]
+fn zip<const N: usize>(lanes: [&Lanes; N], f: impl Fn([f32; N]) -> f32) -> Lanes {
+    std::array::from_fn(|i| f(lanes.map(|lanes| lanes[i])))
+}
+
+/// Bᵀ times a column.
+#[inline(always)]
+fn input_column<const FMA: bool>([a, b, c, d, e, f]: &[Lanes; IN]) -> [Lanes; IN] {
+    let mul_add = fma::<FMA>;
+    // −4 b + d and −4 c + e; −b + d and −c + e.
+    let odd = zip([b, d], |[b, d]| mul_add(-4.0, b, d));
+    let even = zip([c, e], |[c, e]| mul_add(-4.0, c, e));
+    let odd_half = zip([b, d], |[b, d]| 2.0 * (d - b));
+    let even_half = zip([c, e], |[c, e]| e - c);
+    [
+        zip([a, c, e], |[a, c, e]| mul_add(4.0, a, mul_add(-5.0, c, e))),
+        zip([&even, &odd], |[x, y]| x + y),
+        zip([&even, &odd], |[x, y]| x - y),
+        zip([&even_half, &odd_half], |[x, y]| x + y),
+        zip([&even_half, &odd_half], |[x, y]| x - y),
+        zip([b, d, f], |[b, d, f]| mul_add(4.0, b, mul_add(-5.0, d, f))),
+    ]
+}
+
+/// Aᵀ times a column.
+#[inline(always)]
+fn output_column<const FMA: bool>([a, b, c, d, e, f]: &[Lanes; IN]) -> [Lanes; OUT] {
+    let mul_add = fma::<FMA>;
+    let sum = zip([b, c], |[b, c]| b + c);
+    let difference = zip([b, c], |[b, c]| b - c);
+    let far_sum = zip([d, e], |[d, e]| d + e);
+    let far_difference = zip([d, e], |[d, e]| d - e);
+    [
+        zip([a, &sum, &far_sum], |[a, s, t]| a + s + t),
+        zip([&difference, &far_difference], |[s, t]| mul_add(2.0, t, s)),
+        zip([&sum, &far_sum], |[s, t]| mul_add(4.0, t, s)),
+        zip([&difference, &far_difference, f], |[s, t, f]| {
+            mul_add(8.0, t, s) + f
+        }),
+    ]
+}
+
+dispatch_avx512!(fn transform_inputs = transform_inputs_body(tiles: &Tiles, out: &mut [f32]));
+/// Writes `[36][tiles][inputs]`.
+#[inline(always)]
+fn transform_inputs_body<const FMA: bool>(tiles: &Tiles, out: &mut [f32]) {
+    let padded = tiles.padded;
+    let channels = padded.channels;
+    let row = padded.size[1] * channels;
+    let across = tiles.width.div_ceil(OUT);
+    let point_len = tiles.count * across * channels;
+    for tile in 0..tiles.count * across {
+        let (ty, tx) = (tiles.first + tile / across, tile % across);
+        let corner = ty * OUT * row + tx * OUT * channels;
+        for c in (0..channels).step_by(LANES) {
+            let mut half = [[[0.0; LANES]; IN]; IN];
+            for (x, half) in half.iter_mut().enumerate() {
+                let column = std::array::from_fn(|y| {
+                    load(&padded.data, corner + y * row + x * channels + c)
+                });
+                *half = input_column::<FMA>(&column);
+            }
+            for y in 0..IN {
+                let line = std::array::from_fn(|x| half[x][y]);
+                for (x, lanes) in input_column::<FMA>(&line).iter().enumerate() {
+                    let at = (y * IN + x) * point_len + tile * channels + c;
+                    out[at..at + LANES].copy_from_slice(lanes);
+                }
+            }
+        }
+    }
+}
+
+dispatch_avx512!(fn transform_outputs = transform_outputs_body(tiles: &Tiles, products: &[f32], outputs: usize, y: &mut [f32], sums: &mut [[f64; 2]]));
+/// Reads `[36][tiles][outputs]`.
+#[inline(always)]
+fn transform_outputs_body<const FMA: bool>(
+    tiles: &Tiles,
+    products: &[f32],
+    outputs: usize,
+    y: &mut [f32],
+    sums: &mut [[f64; 2]],
+) {
+    let across = tiles.width.div_ceil(OUT);
+    let count = tiles.count * across;
+    let height = y.len() / (tiles.width * tiles.channels);
+    for c in (0..tiles.channels).step_by(LANES) {
+        let lanes = LANES.min(tiles.channels - c);
+        let mut bias = [0.0; LANES];
+        bias[..lanes].copy_from_slice(&tiles.bias[c..c + lanes]);
+        let mut sum = [[0.0; LANES]; 2];
+        for tile in 0..count {
+            let outs = output_tile::<FMA>(products, count * outputs, tile * outputs + c);
+            let [top, left] = [tile / across * OUT, tile % across * OUT];
+            for (dy, line) in outs.iter().enumerate().take(height.saturating_sub(top)) {
+                for (dx, value) in line.iter().enumerate().take(tiles.width - left) {
+                    let pixel = (top + dy) * tiles.width + left + dx;
+                    let at = pixel * tiles.channels + c;
+                    let value = zip([value, &bias], |[value, bias]| value + bias);
+                    finish::<FMA>(tiles, value, at, lanes, y, &mut sum);
+                }
+            }
+        }
+        for (lane, sums) in sums[c..c + lanes].iter_mut().enumerate() {
+            *sums = [0, 1].map(|i| sums[i] + f64::from(sum[i][lane]));
+        }
+    }
+}
+
+/// The 4×4 outputs of a tile whose products are `stride` apart from `at` on.
+#[inline(always)]
+fn output_tile<const FMA: bool>(products: &[f32], stride: usize, at: usize) -> [[Lanes; OUT]; OUT] {
+    let mut half = [[[0.0; LANES]; OUT]; IN];
+    for (x, half) in half.iter_mut().enumerate() {
+        let column = std::array::from_fn(|y| load(products, (y * IN + x) * stride + at));
+        *half = output_column::<FMA>(&column);
+    }
+    std::array::from_fn(|y| output_column::<FMA>(&std::array::from_fn(|x| half[x][y])))
+}
+
+/// Adds what is to be added, writes the pixel, and counts it.
+#[inline(always)]
+fn finish<const FMA: bool>(
+    tiles: &Tiles,
+    mut value: Lanes,
+    at: usize,
+    lanes: usize,
+    y: &mut [f32],
+    sum: &mut [Lanes; 2],
+) {
+    let y = &mut y[at..at + lanes];
+    let residual = tiles.residual.map(|residual| &residual[at..at + lanes]);
+    if let Ok(y) = <&mut Lanes>::try_from(&mut *y) {
+        // As below, with a known number of lanes.
+        if let Some(residual) = residual {
+            value = std::array::from_fn(|i| value[i] + residual[i]);
+        }
+        if tiles.adds {
+            value = std::array::from_fn(|i| value[i] + y[i]);
+        }
+        *y = value;
+    } else {
+        for (i, y) in y.iter_mut().enumerate() {
+            value[i] += residual.map_or(0.0, |residual| residual[i]);
+            *y = value[i] + if tiles.adds { *y } else { 0.0 };
+            value[i] = *y;
+        }
+    }
+    for i in 0..LANES {
+        sum[0][i] += value[i];
+        sum[1][i] = fma::<FMA>(value[i], value[i], sum[1][i]);
+    }
+}
