@@ -38,9 +38,10 @@ pub struct Args {
     #[arg(long, value_name = "W")]
     guidance: Option<f64>,
     /// What draws the frames after the first: the clip network, all at once, or the world, one after another
-    /// under the actions that the network has made of the words.
-    #[arg(long, value_enum, default_value_t)]
-    frames_by: FramesBy,
+    /// under the actions that the network has made of the words [default: the world, if the network makes
+    /// actions].
+    #[arg(long, value_enum)]
+    frames_by: Option<FramesBy>,
     /// Seed of the noise.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -59,10 +60,9 @@ pub struct Args {
 }
 
 /// What draws the frames of a clip.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum FramesBy {
     /// The clip network.
-    #[default]
     Network,
     /// The world.
     World,
@@ -88,13 +88,13 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = super::checkpoint(&args.world)?;
     let maker = ClipMaker::read(&folder, &candle_device(args.device)?)?;
     let world = maker.world();
-    let mut engine = match args.frames_by {
-        FramesBy::Network => None,
-        FramesBy::World if maker.config().actions == 0 => {
+    let mut engine = match (args.frames_by, maker.config().actions) {
+        (Some(FramesBy::World), 0) => {
             let what = "makes no actions with its clips, expected --frames-by network";
             return Err(Error::invalid(&folder, what));
         }
-        FramesBy::World => Some(driftless_engine::open(
+        (Some(FramesBy::Network), _) | (None, 0) => None,
+        _ => Some(driftless_engine::open(
             &folder,
             args.device,
             &GpuSource::Own,

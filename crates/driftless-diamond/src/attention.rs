@@ -27,7 +27,10 @@ impl SelfAttention {
         let out_name = format!("{name}.out_proj");
         let out = weights.convolution(&out_name, Some(channels), 1)?;
         let heads = (channels / HEAD).max(1);
-        if qkv.outputs() != 3 * channels || out.outputs() != channels || channels % heads != 0 {
+        if qkv.outputs() != 3 * channels
+            || out.outputs() != channels
+            || !channels.is_multiple_of(heads)
+        {
             let expected = format!("{} outputs, for heads of {HEAD}", 3 * channels);
             return Err(weights.wrong(&format!("{qkv_name}.weight"), &qkv.shape, &expected));
         }

@@ -50,7 +50,7 @@ impl Kernels {
             .as_chunks::<9>()
             .0
             .iter()
-            .map(|kernel| transform_kernel(kernel))
+            .map(transform_kernel)
             .collect();
         let matrix = |point: usize| {
             PackedMatrix::pack(padded[0], padded[1], |o, i| {

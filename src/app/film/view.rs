@@ -98,7 +98,7 @@ impl View {
             negative: String::new(),
             params: ClipParams::of(&about.config),
             variants: 1,
-            world_draws: false,
+            world_draws: about.config.actions > 0,
             picture,
             begins_with_picture: false,
             job: None,
