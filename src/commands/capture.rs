@@ -266,10 +266,10 @@ fn summary(report: &CaptureReport, captured: &Captured, plan: &CapturePlan) -> S
     let late = report.lateness_ms;
     let mut lines = vec![
         format!(
-            "{}; {} frames in {} episodes, {}",
+            "{}; {} frames in {}, {}",
             captured.end,
             report.frames,
-            report.episodes.len(),
+            super::episodes(report.episodes.len()),
             plan.out.display()
         ),
         format!(

@@ -226,10 +226,7 @@ fn summary(report: &ImportReport, options: &ImportOptions) -> String {
         0 => String::new(),
         _ => format!("\nand {others} more remarks, in manifest.json"),
     };
-    let episodes = match report.episodes.len() {
-        1 => "1 episode".to_owned(),
-        count => format!("{count} episodes"),
-    };
+    let episodes = super::episodes(report.episodes.len());
     format!(
         "{}: {episodes}, {} frames of {height}×{width} at {} frames/s, {} skipped\nactions: {}{remarks}{others}",
         options.out.display(),

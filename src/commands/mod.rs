@@ -82,6 +82,14 @@ fn wrote(out: &Path, next: &str) {
     eprintln!("{}", printable(&line));
 }
 
+/// A number of episodes, in words.
+fn episodes(number: usize) -> String {
+    match number {
+        1 => "1 episode".to_owned(),
+        n => format!("{n} episodes"),
+    }
+}
+
 /// A path or a name as an argument for a shell.
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();

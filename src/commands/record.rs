@@ -104,10 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
         !interrupt::requested()
     })?;
     bar.finish_and_clear();
-    let episodes = match manifest.episodes.len() {
-        1 => "1 episode".to_owned(),
-        n => format!("{n} episodes"),
-    };
+    let episodes = super::episodes(manifest.episodes.len());
     super::print(&format!(
         "{episodes}, {} frames in {}",
         manifest.frames,

@@ -57,12 +57,18 @@ impl Schedule {
         self.start + Duration::from_secs_f64(self.next as f64 * self.period)
     }
 
-    /// Goes on to the next frame that can still be taken in its own period. Returns how many could not.
-    pub fn advance(&mut self, now: Duration) -> u64 {
-        let following = self.next + 1;
+    /// A frame was taken at `now`: it is that of the period that `now` is in. Returns how many periods before it
+    /// have passed without one.
+    pub fn reach(&mut self, now: Duration) -> u64 {
         let current = now.saturating_sub(self.start).as_secs_f64() / self.period;
-        self.next = following.max(current as u64);
-        self.next - following
+        let missed = (current as u64).saturating_sub(self.next);
+        self.next += missed;
+        missed
+    }
+
+    /// Goes on to the next frame.
+    pub fn advance(&mut self) {
+        self.next += 1;
     }
 }
 
@@ -105,18 +111,18 @@ mod tests {
     #[test]
     fn late_frames_do_not_shift_the_next() {
         let mut schedule = Schedule::new(20.0, ms(1000));
-        for (now, lost, due) in [
-            (1000, 0, 1050),
-            (1099, 0, 1100),
-            // In the period of the next frame: it is late, but not lost.
-            (1160, 0, 1150),
-            (1155, 0, 1200),
-            // Two whole periods later.
-            (1310, 1, 1300),
-            (1300, 0, 1350),
+        for (now, missed, due) in [
+            (1000, 0, 1000),
+            (1099, 0, 1050),
+            (1100, 0, 1100),
+            // The period of the frame before it has passed.
+            (1249, 1, 1200),
+            (1260, 0, 1250),
+            (1420, 2, 1400),
         ] {
-            assert_eq!(schedule.advance(ms(now)), lost, "{now}");
+            assert_eq!(schedule.reach(ms(now)), missed, "{now}");
             assert_eq!(schedule.due(), ms(due), "{now}");
+            schedule.advance();
         }
     }
 

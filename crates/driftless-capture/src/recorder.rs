@@ -196,7 +196,6 @@ pub fn record(
         picture: Picture::default(),
         paused: false,
         next_cut: Some(Cut::Start),
-        lost_before: 0,
         episode_frames: 0,
         frames: 0,
         lost: 0,
@@ -224,8 +223,6 @@ struct Recorder<'a> {
     paused: bool,
     /// Why the next frame begins an episode, if it does.
     next_cut: Option<Cut>,
-    /// Frames lost before the next one.
-    lost_before: u64,
     /// Frames of the current episode.
     episode_frames: usize,
     frames: u64,
@@ -240,13 +237,13 @@ impl Recorder<'_> {
         clock: &dyn Clock,
         watch: &mut dyn FnMut(Progress) -> bool,
     ) -> Option<End> {
-        let due = self.schedule.due();
-        clock.wait_until(due);
+        clock.wait_until(self.schedule.due());
         let moment = match source.look(&mut self.picture) {
             Ok(moment) => moment,
             Err(error) => return Some(End::Failed(error.to_string())),
         };
         let now = clock.now();
+        let missed = self.schedule.reach(now);
         match moment.state {
             WindowState::Closed => return Some(End::WindowClosed),
             WindowState::Resized(size) => return Some(End::WindowResized(size)),
@@ -268,17 +265,12 @@ impl Recorder<'_> {
             WindowState::Focused => Activity::Recording,
             _ => Activity::Unfocused,
         };
-        if activity == Activity::Recording {
-            self.append(&moment, now, now.saturating_sub(due));
-        } else if activity == Activity::Unfocused {
-            self.cut(Cut::Focus);
+        match activity {
+            Activity::Recording => self.append(&moment, now, missed),
+            Activity::Unfocused => self.cut(Cut::Focus),
+            Activity::Paused => {}
         }
-        let missed = self.schedule.advance(now);
-        if activity == Activity::Recording && missed > 0 {
-            self.lost += missed;
-            self.lost_before += missed;
-            self.cut(Cut::Lost);
-        }
+        self.schedule.advance();
         if let Some(error) = self.tape.failure() {
             return Some(End::Failed(error.to_string()));
         }
@@ -302,25 +294,32 @@ impl Recorder<'_> {
         self.next_cut.get_or_insert(why);
     }
 
-    fn append(&mut self, moment: &Moment, now: Duration, late: Duration) {
+    /// Records a frame that was taken at `now`, `missed` frames after the one before it.
+    fn append(&mut self, moment: &Moment, now: Duration, missed: u64) {
+        let mut lost = 0;
+        if missed > 0 && self.next_cut.is_none() {
+            lost = missed;
+            self.cut(Cut::Lost);
+        }
         if self.episode_frames >= self.plan.episode_frames {
             self.cut(Cut::Length);
         }
         if let Some(cut) = self.next_cut.take() {
-            let lost = u32::try_from(self.lost_before).unwrap_or(u32::MAX);
-            self.tape.append(&tape::episode(cut, lost));
-            (self.lost_before, self.episode_frames) = (0, 0);
+            let lost_before = u32::try_from(lost).unwrap_or(u32::MAX);
+            self.tape.append(&tape::episode(cut, lost_before));
+            self.episode_frames = 0;
         }
         let from = [self.picture.height, self.picture.width];
         self.tape.append(&tape::frame(&TapeFrame {
             held: moment.held,
             time: now.saturating_sub(self.start).as_secs_f64(),
-            late: late.as_secs_f32(),
+            late: now.saturating_sub(self.schedule.due()).as_secs_f32(),
             mouse: moment.mouse,
             image: resize_frames(&self.picture.rgb, from, self.plan.size),
         }));
         self.episode_frames += 1;
         self.frames += 1;
+        self.lost += lost;
     }
 }
 
@@ -343,7 +342,8 @@ pub fn learn_keys(
     while looks < length.as_secs_f32() * LOOKS_PER_SECOND {
         clock.wait_until(schedule.due());
         let moment = source.look(&mut picture)?;
-        schedule.advance(clock.now());
+        schedule.reach(clock.now());
+        schedule.advance();
         let activity = match moment.state {
             WindowState::Focused => Activity::Recording,
             WindowState::Unfocused => Activity::Unfocused,

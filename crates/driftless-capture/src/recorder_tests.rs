@@ -158,7 +158,7 @@ fn gaps_begin_new_episodes() {
     let capture = Capture::new();
     let unfocused = state(WindowState::Unfocused);
     let pause = Event { pauses: 1, ..SHOWN };
-    // Frame 6 takes two periods and a half: one frame is lost, the other is late.
+    // Frame 6 comes two periods and a half later: it is that of the third, and two are lost.
     let slow = Event {
         takes: 250,
         ..SHOWN
@@ -177,13 +177,13 @@ fn gaps_begin_new_episodes() {
         .collect();
     let expected = [
         (2, Cut::Start),
-        (3, Cut::Focus),
-        (2, Cut::Lost),
+        (2, Cut::Focus),
+        (3, Cut::Lost),
         (2, Cut::Pause),
     ];
     assert_eq!(found, expected);
-    assert_eq!((report.frames, report.lost_frames), (9, 1));
-    assert_eq!(report.lateness_ms.max.round(), 250.0);
+    assert_eq!((report.frames, report.lost_frames), (9, 2));
+    assert_eq!(report.lateness_ms.max.round(), 50.0);
     assert!(
         report
             .remarks

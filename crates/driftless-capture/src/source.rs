@@ -33,7 +33,7 @@ impl Crop {
     ///
     /// # Errors
     /// Returns an error if the part has no pixels, or is not inside the window.
-    pub(crate) fn of_window(crop: Option<Self>, [width, height]: [u32; 2]) -> Result<Self> {
+    pub fn of_window(crop: Option<Self>, [width, height]: [u32; 2]) -> Result<Self> {
         let (x, y) = (0, 0);
         let whole = Self {
             x,
@@ -73,6 +73,32 @@ pub struct SourceOptions {
     pub stop_key: Option<Key>,
     /// The key that pauses the capture, wherever it is pressed.
     pub pause_key: Option<Key>,
+}
+
+impl SourceOptions {
+    /// Checks that the keys that end and pause a capture are not recorded themselves.
+    ///
+    /// # Errors
+    /// Returns an error that names the key.
+    pub fn check(&self) -> Result<()> {
+        let hotkeys = [("stop", self.stop_key), ("pause", self.pause_key)];
+        for (what, key) in hotkeys {
+            if let Some(key) = key.filter(|key| self.keys.contains(key)) {
+                let what =
+                    format!("the {what} key {key} is among the keys to record: choose another");
+                return Err(Error::Argument(what));
+            }
+            if let Some(key) = key.filter(|key| key.button().is_some()) {
+                return Err(Error::Argument(format!("{key} cannot be the {what} key")));
+            }
+        }
+        match self.stop_key {
+            Some(key) if self.pause_key == Some(key) => {
+                Err(Error::Argument(format!("{key} cannot both stop and pause")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A picture, u8 RGB `[height, width, 3]`.
@@ -164,29 +190,6 @@ pub fn choose(windows: &[WindowInfo], wanted: &str) -> Result<WindowInfo> {
     }
 }
 
-/// Checks that the keys that end and pause a capture are not recorded themselves.
-///
-/// # Errors
-/// Returns an error that names the key.
-pub(crate) fn check_hotkeys(options: &SourceOptions) -> Result<()> {
-    let hotkeys = [("stop", options.stop_key), ("pause", options.pause_key)];
-    for (what, key) in hotkeys {
-        if let Some(key) = key.filter(|key| options.keys.contains(key)) {
-            let what = format!("the {what} key {key} is among the keys to record: choose another");
-            return Err(Error::Argument(what));
-        }
-        if let Some(key) = key.filter(|key| key.button().is_some()) {
-            return Err(Error::Argument(format!("{key} cannot be the {what} key")));
-        }
-    }
-    match options.stop_key {
-        Some(key) if options.pause_key == Some(key) => {
-            Err(Error::Argument(format!("{key} cannot both stop and pause")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The keys of a list, without those that play them.
 pub fn keys_of(chosen: &[ChosenKey]) -> Vec<Key> {
     chosen.iter().map(|one| one.key).collect()
@@ -262,11 +265,11 @@ mod tests {
             stop_key: Some(key("F12")),
             pause_key: Some(key("F11")),
         };
-        let error = check_hotkeys(&options).unwrap_err().to_string();
+        let error = options.check().unwrap_err().to_string();
         assert!(error.contains("stop key F12 is among the keys"), "{error}");
         options.stop_key = options.pause_key;
-        assert!(check_hotkeys(&options).is_err());
+        assert!(options.check().is_err());
         options.stop_key = None;
-        assert!(check_hotkeys(&options).is_ok());
+        assert!(options.check().is_ok());
     }
 }

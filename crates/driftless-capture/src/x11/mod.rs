@@ -18,9 +18,7 @@ use x11rb::rust_connection::RustConnection;
 
 use self::input::InputTracker;
 use self::picture::Camera;
-use crate::source::{
-    CaptureSource, Crop, Moment, Picture, SourceOptions, WindowInfo, WindowState, check_hotkeys,
-};
+use crate::source::{CaptureSource, Crop, Moment, Picture, SourceOptions, WindowInfo, WindowState};
 use crate::{Error, Key, Result};
 
 /// What is watched of the window. Others are not asked for anything.
@@ -47,7 +45,7 @@ pub fn windows(display: Option<&str>) -> Result<Vec<WindowInfo>> {
 /// Returns an error if there is no display, or it lacks what is needed; if the window is gone or hidden; if the crop is
 /// not inside it; if a key is not on the keyboard; or if another program has taken the stop or pause key.
 pub fn open(options: &SourceOptions) -> Result<Box<dyn CaptureSource>> {
-    check_hotkeys(options)?;
+    options.check()?;
     let (conn, root) = connect(options.display.as_deref())?;
     Ok(Box::new(X11Source::new(conn, root, options)?))
 }

@@ -195,8 +195,10 @@ fn channels(conn: &RustConnection, visual: u32, depth: u8) -> Result<[usize; 3]>
         let turned = setup.image_byte_order == ImageOrder::MSB_FIRST;
         whole.then_some(if turned { PIXEL - 1 - byte } else { byte })
     };
+    // Older games have a colour map of their own (DirectColor), for brightness: it is left out.
+    let classes = [VisualClass::TRUE_COLOR, VisualClass::DIRECT_COLOR];
     let positions = visual
-        .filter(|visual| visual.class == VisualClass::TRUE_COLOR && bits == 8 * PIXEL)
+        .filter(|visual| classes.contains(&visual.class) && bits == 8 * PIXEL)
         .and_then(|visual| {
             Some([
                 position(visual.red_mask)?,
