@@ -129,46 +129,39 @@ fn load(x: &[f32], at: usize) -> Lanes {
     lanes
 }
 
+/// Bᵀ times a column. (Closures would not be compiled for the vectors of the caller.)
 #[inline(always)]
-fn zip<const N: usize>(lanes: [&Lanes; N], f: impl Fn([f32; N]) -> f32) -> Lanes {
-    std::array::from_fn(|i| f(lanes.map(|lanes| lanes[i])))
-}
-
-/// Bᵀ times a column.
-#[inline(always)]
-fn input_column<const FMA: bool>([a, b, c, d, e, f]: &[Lanes; IN]) -> [Lanes; IN] {
-    let mul_add = fma::<FMA>;
-    // −4 b + d and −4 c + e; −b + d and −c + e.
-    let odd = zip([b, d], |[b, d]| mul_add(-4.0, b, d));
-    let even = zip([c, e], |[c, e]| mul_add(-4.0, c, e));
-    let odd_half = zip([b, d], |[b, d]| 2.0 * (d - b));
-    let even_half = zip([c, e], |[c, e]| e - c);
-    [
-        zip([a, c, e], |[a, c, e]| mul_add(4.0, a, mul_add(-5.0, c, e))),
-        zip([&even, &odd], |[x, y]| x + y),
-        zip([&even, &odd], |[x, y]| x - y),
-        zip([&even_half, &odd_half], |[x, y]| x + y),
-        zip([&even_half, &odd_half], |[x, y]| x - y),
-        zip([b, d, f], |[b, d, f]| mul_add(4.0, b, mul_add(-5.0, d, f))),
-    ]
+fn input_column<const FMA: bool>(x: &[Lanes; IN]) -> [Lanes; IN] {
+    let mut y = [[0.0; LANES]; IN];
+    for i in 0..LANES {
+        let (a, b, c, d, e, f) = (x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+        let odd = fma::<FMA>(-4.0, b, d);
+        let even = fma::<FMA>(-4.0, c, e);
+        let (odd_half, even_half) = (2.0 * (d - b), e - c);
+        y[0][i] = fma::<FMA>(4.0, a, fma::<FMA>(-5.0, c, e));
+        y[1][i] = even + odd;
+        y[2][i] = even - odd;
+        y[3][i] = even_half + odd_half;
+        y[4][i] = even_half - odd_half;
+        y[5][i] = fma::<FMA>(4.0, b, fma::<FMA>(-5.0, d, f));
+    }
+    y
 }
 
 /// Aᵀ times a column.
 #[inline(always)]
-fn output_column<const FMA: bool>([a, b, c, d, e, f]: &[Lanes; IN]) -> [Lanes; OUT] {
-    let mul_add = fma::<FMA>;
-    let sum = zip([b, c], |[b, c]| b + c);
-    let difference = zip([b, c], |[b, c]| b - c);
-    let far_sum = zip([d, e], |[d, e]| d + e);
-    let far_difference = zip([d, e], |[d, e]| d - e);
-    [
-        zip([a, &sum, &far_sum], |[a, s, t]| a + s + t),
-        zip([&difference, &far_difference], |[s, t]| mul_add(2.0, t, s)),
-        zip([&sum, &far_sum], |[s, t]| mul_add(4.0, t, s)),
-        zip([&difference, &far_difference, f], |[s, t, f]| {
-            mul_add(8.0, t, s) + f
-        }),
-    ]
+fn output_column<const FMA: bool>(x: &[Lanes; IN]) -> [Lanes; OUT] {
+    let mut y = [[0.0; LANES]; OUT];
+    for i in 0..LANES {
+        let (a, b, c, d, e, f) = (x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+        let (sum, difference) = (b + c, b - c);
+        let (far_sum, far_difference) = (d + e, d - e);
+        y[0][i] = a + sum + far_sum;
+        y[1][i] = fma::<FMA>(2.0, far_difference, difference);
+        y[2][i] = fma::<FMA>(4.0, far_sum, sum);
+        y[3][i] = fma::<FMA>(8.0, far_difference, difference) + f;
+    }
+    y
 }
 
 dispatch_avx512!(fn transform_inputs = transform_inputs_body(tiles: &Tiles, out: &mut [f32]));
@@ -184,15 +177,20 @@ fn transform_inputs_body<const FMA: bool>(tiles: &Tiles, out: &mut [f32]) {
         let (ty, tx) = (tiles.first + tile / across, tile % across);
         let corner = ty * OUT * row + tx * OUT * channels;
         for c in (0..channels).step_by(LANES) {
+            // [column][row]
             let mut half = [[[0.0; LANES]; IN]; IN];
-            for (x, half) in half.iter_mut().enumerate() {
-                let column = std::array::from_fn(|y| {
-                    load(&padded.data, corner + y * row + x * channels + c)
-                });
-                *half = input_column::<FMA>(&column);
+            for x in 0..IN {
+                let mut column = [[0.0; LANES]; IN];
+                for y in 0..IN {
+                    column[y] = load(&padded.data, corner + y * row + x * channels + c);
+                }
+                half[x] = input_column::<FMA>(&column);
             }
             for y in 0..IN {
-                let line = std::array::from_fn(|x| half[x][y]);
+                let mut line = [[0.0; LANES]; IN];
+                for x in 0..IN {
+                    line[x] = half[x][y];
+                }
                 for (x, lanes) in input_column::<FMA>(&line).iter().enumerate() {
                     let at = (y * IN + x) * point_len + tile * channels + c;
                     out[at..at + LANES].copy_from_slice(lanes);
@@ -227,13 +225,15 @@ fn transform_outputs_body<const FMA: bool>(
                 for (dx, value) in line.iter().enumerate().take(tiles.width - left) {
                     let pixel = (top + dy) * tiles.width + left + dx;
                     let at = pixel * tiles.channels + c;
-                    let value = zip([value, &bias], |[value, bias]| value + bias);
+                    let mut value = *value;
+                    add(&mut value, &bias);
                     finish::<FMA>(tiles, value, at, lanes, y, &mut sum);
                 }
             }
         }
         for (lane, sums) in sums[c..c + lanes].iter_mut().enumerate() {
-            *sums = [0, 1].map(|i| sums[i] + f64::from(sum[i][lane]));
+            sums[0] += f64::from(sum[0][lane]);
+            sums[1] += f64::from(sum[1][lane]);
         }
     }
 }
@@ -241,12 +241,24 @@ fn transform_outputs_body<const FMA: bool>(
 /// The 4×4 outputs of a tile whose products are `stride` apart from `at` on.
 #[inline(always)]
 fn output_tile<const FMA: bool>(products: &[f32], stride: usize, at: usize) -> [[Lanes; OUT]; OUT] {
+    // [column][row]
     let mut half = [[[0.0; LANES]; OUT]; IN];
-    for (x, half) in half.iter_mut().enumerate() {
-        let column = std::array::from_fn(|y| load(products, (y * IN + x) * stride + at));
-        *half = output_column::<FMA>(&column);
+    for x in 0..IN {
+        let mut column = [[0.0; LANES]; IN];
+        for y in 0..IN {
+            column[y] = load(products, (y * IN + x) * stride + at);
+        }
+        half[x] = output_column::<FMA>(&column);
     }
-    std::array::from_fn(|y| output_column::<FMA>(&std::array::from_fn(|x| half[x][y])))
+    let mut tile = [[[0.0; LANES]; OUT]; OUT];
+    for y in 0..OUT {
+        let mut line = [[0.0; LANES]; IN];
+        for x in 0..IN {
+            line[x] = half[x][y];
+        }
+        tile[y] = output_column::<FMA>(&line);
+    }
+    tile
 }
 
 /// Adds what is to be added, writes the pixel, and counts it.
@@ -260,25 +272,33 @@ fn finish<const FMA: bool>(
     sum: &mut [Lanes; 2],
 ) {
     let y = &mut y[at..at + lanes];
-    let residual = tiles.residual.map(|residual| &residual[at..at + lanes]);
+    if let Some(residual) = tiles.residual {
+        add(&mut value, &residual[at..at + lanes]);
+    }
+    if tiles.adds {
+        add(&mut value, y);
+    }
     if let Ok(y) = <&mut Lanes>::try_from(&mut *y) {
-        // As below, with a known number of lanes.
-        if let Some(residual) = residual {
-            value = std::array::from_fn(|i| value[i] + residual[i]);
-        }
-        if tiles.adds {
-            value = std::array::from_fn(|i| value[i] + y[i]);
-        }
         *y = value;
     } else {
-        for (i, y) in y.iter_mut().enumerate() {
-            value[i] += residual.map_or(0.0, |residual| residual[i]);
-            *y = value[i] + if tiles.adds { *y } else { 0.0 };
-            value[i] = *y;
-        }
+        y.copy_from_slice(&value[..lanes]);
     }
     for i in 0..LANES {
         sum[0][i] += value[i];
         sum[1][i] = fma::<FMA>(value[i], value[i], sum[1][i]);
+    }
+}
+
+/// Adds a vector that may be short.
+#[inline(always)]
+fn add(value: &mut Lanes, x: &[f32]) {
+    if let Ok(x) = <&Lanes>::try_from(x) {
+        for i in 0..LANES {
+            value[i] += x[i];
+        }
+    } else {
+        for (value, x) in value.iter_mut().zip(x) {
+            *value += x;
+        }
     }
 }
