@@ -157,7 +157,7 @@ impl TapeHeader {
         journal.rewind()?;
         let path = journal.path().to_path_buf();
         for record in journal.skip(1) {
-            visit(tape::read_entry(&path, &record, self.size)?)?;
+            visit(tape::read_entry(&path, &record, self)?)?;
         }
         Ok(())
     }

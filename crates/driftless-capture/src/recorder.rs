@@ -11,11 +11,9 @@ use crate::actions::CaptureActions;
 use crate::clock::{Clock, Schedule};
 use crate::key::check_keys;
 use crate::source::{CaptureSource, Moment, Picture, WindowState};
-use crate::tape::{self, Cut, TapeFrame, TapeHeader, TapeKey};
+use crate::tape::{self, Cut, MAX_FPS, TapeFrame, TapeHeader, TapeKey};
 use crate::{ChosenKey, Error, Result};
 
-/// Most frames per second.
-const MAX_FPS: f32 = 240.0;
 /// Longest side of a recorded frame in pixels.
 const MAX_SIDE: usize = 4096;
 /// Default of [`CapturePlan::episode_frames`], as of the other recorders.

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use driftless_data::journal::Record;
 use driftless_data::{Dataset, Episode};
 
 use super::*;
-use crate::{ACTIONS_FILE, Key, KeySet, finish};
+use crate::{ACTIONS_FILE, Key, KeySet, finish, write_dataset};
 
 /// What happens at a frame.
 #[derive(Clone, Copy)]
@@ -305,4 +306,35 @@ fn keys_are_learned_by_watching() {
     assert_eq!(learn(&mut script).unwrap(), KeySet(2 | 4 | 1 << 40));
     script.events = [state(WindowState::Closed)].into();
     assert!(learn(&mut script).is_err());
+}
+
+#[test]
+fn damaged_journals_are_errors() {
+    let capture = Capture::new();
+    let captured = capture.record(&[SHOWN, held(1), held(2)]);
+    let records: Vec<Record> = captured.open().unwrap().collect();
+    let folder = capture.folder.path().join("damaged");
+    for (index, record) in records.iter().enumerate().take(3) {
+        for at in (0..record.payload.len()).step_by(3) {
+            let journal = Journal::create(&folder, "a").unwrap();
+            for (i, record) in records.iter().enumerate() {
+                let mut record = record.clone();
+                if i == index {
+                    record.payload[at] ^= 0x55;
+                }
+                journal.append(&record);
+            }
+            let path = journal.path().to_path_buf();
+            drop(journal);
+            // In time and in pictures there is no wrong value; all else is refused in one line.
+            let mut reader = JournalReader::open(&path).unwrap();
+            if let Err(error) = write_dataset(&mut reader, &folder.join("out"), &mut |_, _| {}) {
+                assert_eq!(error.to_string().lines().count(), 1, "{error}");
+            } else {
+                Dataset::read(&folder.join("out")).unwrap();
+                std::fs::remove_dir_all(folder.join("out")).unwrap();
+            }
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }

@@ -14,8 +14,11 @@ use driftless_data::PathError as _;
 use driftless_data::journal::{Journal, JournalReader, Record};
 use serde::{Deserialize, Serialize};
 
+use crate::key::MAX_KEYS;
 use crate::{KeySet, Result};
 
+/// Most frames per second.
+pub(crate) const MAX_FPS: f32 = 240.0;
 /// Version of the records.
 const VERSION: u32 = 1;
 /// What is captured. Its number is that of no record of a played session.
@@ -75,6 +78,21 @@ impl TapeHeader {
             mouse: false,
             actions: None,
         }
+    }
+}
+
+impl TapeHeader {
+    /// Whether frames can be of this form.
+    fn is_whole(&self) -> bool {
+        let Self {
+            fps, size, keys, ..
+        } = self;
+        *fps > 0.0 && *fps <= MAX_FPS && !size.contains(&0) && keys.len() <= MAX_KEYS
+    }
+
+    /// Whether all keys that were held are among the recorded ones.
+    fn has_keys(&self, held: KeySet) -> bool {
+        held.indices().all(|i| i < self.keys.len())
     }
 }
 
@@ -169,23 +187,25 @@ pub(crate) fn read_header(journal: &mut JournalReader) -> Result<Option<TapeHead
         return Ok(None);
     };
     let header: Option<TapeHeader> = serde_json::from_slice(&first.payload).ok();
-    match header.filter(|header| header.version == VERSION) {
+    match header.filter(|header| header.version == VERSION && header.is_whole()) {
         Some(header) => Ok(Some(header)),
         None => {
-            let what = "holds a capture of another version of the program";
+            let what = "holds a capture of another version of the program, or is damaged";
             Err(driftless_data::Error::invalid(journal.path(), what).into())
         }
     }
 }
 
-/// Reads a further record of frames of `size`.
+/// Reads a further record of a capture.
 ///
 /// # Errors
 /// Returns an error if its checksum holds, but not what it says.
-pub(crate) fn read_entry(path: &Path, record: &Record, size: [usize; 2]) -> Result<Entry> {
+pub(crate) fn read_entry(path: &Path, record: &Record, header: &TapeHeader) -> Result<Entry> {
     let entry = match record.kind {
         EPISODE => decode_episode(&record.payload),
-        FRAME => decode_frame(&record.payload, size).map(Entry::Frame),
+        FRAME => decode_frame(&record.payload, header.size)
+            .filter(|frame| header.has_keys(frame.held))
+            .map(Entry::Frame),
         _ => None,
     };
     let damaged = || {
@@ -249,45 +269,67 @@ impl TapeSummary {
 mod tests {
     use super::*;
 
+    fn key() -> TapeKey {
+        TapeKey {
+            name: "Left".into(),
+            play: "ArrowLeft".into(),
+        }
+    }
+
     #[test]
     fn records_are_exact_and_bounded() {
         let path = Path::new("a.journal");
+        let of_size = |size| TapeHeader {
+            size,
+            keys: vec![key(); 3],
+            ..TapeHeader::new(path)
+        };
+        let header = of_size([1, 2]);
         let written = TapeFrame {
-            held: KeySet(1 << 127 | 5),
+            held: KeySet(5),
             time: 34.000_001,
             late: f32::MIN_POSITIVE,
             mouse: [-1.5, 0.25],
             image: vec![9, 8, 7, 6, 5, 4],
         };
         let record = frame(&written);
-        let read = read_entry(path, &record, [1, 2]).unwrap();
+        let read = read_entry(path, &record, &header).unwrap();
         assert_eq!(read, Entry::Frame(written));
-        assert!(read_entry(path, &record, [2, 2]).is_err());
-        assert!(read_entry(path, &record, [usize::MAX, 2]).is_err());
+        assert!(read_entry(path, &record, &of_size([2, 2])).is_err());
+        assert!(read_entry(path, &record, &of_size([usize::MAX, 2])).is_err());
+        let fewer = TapeHeader {
+            keys: vec![key(); 2],
+            ..header.clone()
+        };
+        assert!(read_entry(path, &record, &fewer).is_err(), "a third key");
         for length in 0..record.payload.len() {
             let payload = record.payload[..length].to_vec();
             let cut = Record {
                 kind: FRAME,
                 payload,
             };
-            assert!(read_entry(path, &cut, [1, 2]).is_err(), "{length}");
+            assert!(read_entry(path, &cut, &header).is_err(), "{length}");
         }
         let record = episode(Cut::Length, 70_000);
         let (cut, lost) = (Cut::Length, 70_000);
         assert_eq!(
-            read_entry(path, &record, [1, 2]).unwrap(),
+            read_entry(path, &record, &header).unwrap(),
             Entry::Episode { cut, lost }
         );
         for payload in [vec![], vec![9, 0, 0, 0, 0], vec![0, 0]] {
             let kind = EPISODE;
-            assert!(read_entry(path, &Record { kind, payload }, [1, 2]).is_err());
+            assert!(read_entry(path, &Record { kind, payload }, &header).is_err());
         }
     }
 
     #[test]
     fn header_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let header = TapeHeader::new(&folder.path().join("game"));
+        let header = TapeHeader {
+            fps: 20.0,
+            size: [1, 2],
+            ..TapeHeader::new(&folder.path().join("game"))
+        };
         let journal = create(folder.path(), &header).unwrap();
         journal.append(&episode(Cut::Start, 0));
         let path = journal.path().to_path_buf();
