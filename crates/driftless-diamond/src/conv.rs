@@ -11,7 +11,7 @@ use crate::winograd::{Kernels, OUT, Tiles};
 /// Fewest output pixels with which Winograd's products are worth reading four times as many weights.
 const WINOGRAD_PIXELS: usize = 256;
 /// Tiles that are multiplied at a time, where a row of them has no more.
-const TILES: usize = 16;
+const TILES: usize = 32;
 
 /// What a convolution reads: maps as one, channel after channel, on their way through an affine map and SiLU.
 #[derive(Clone, Copy)]
@@ -137,7 +137,7 @@ impl Conv3x3 {
             Weights3x3::Direct(matrix) => {
                 let mode = if adds { WriteMode::Add } else { WriteMode::Set };
                 let rows = rows_3x3(&padded, size, self.stride);
-                matrix.apply(&compute.workers, &padded.data, rows, &mut y.data, mode);
+                matrix.apply(&compute.workers, padded.data(), rows, &mut y.data, mode);
                 add_and_sum(&mut y, &self.bias, residual);
             }
         }
@@ -212,18 +212,14 @@ fn rows_3x3(padded: &Padded, size: [usize; 2], stride: usize) -> RowLayout {
 
 /// Writes the interior of `padded`.
 fn fill(compute: &Compute, source: &Source, inner: [usize; 2], padded: &mut Padded) {
-    let Padded {
-        size,
-        channels,
-        data,
-    } = padded;
-    let row = size[1] * *channels;
+    let (width, channels) = (padded.size[1], padded.channels);
+    let row = width * channels;
     let rows = interior_rows(inner);
-    let interior = &mut data[rows.start * row..rows.end * row];
+    let interior = &mut padded.data_mut()[rows.start * row..rows.end * row];
     let workers = &compute.workers;
     workers.for_rows(interior, row, workers.least().heavy, |first, to| {
         for (y, to) in to.chunks_exact_mut(row).enumerate() {
-            fill_row(source, first + y, inner[1], &mut to[*channels..], *channels);
+            fill_row(source, first + y, inner[1], &mut to[channels..], channels);
         }
     });
 }

@@ -29,13 +29,42 @@ pub(crate) fn channels(inputs: &[&Map]) -> usize {
 
 /// A map with a border of zeros: a convolution reads all neighbours in place. Channels are padded to a multiple of
 /// [`LANES`] with zeros as well.
-#[derive(Default)]
 pub(crate) struct Padded {
     /// Height and width with the border.
     pub size: [usize; 2],
     pub channels: usize,
-    pub data: Vec<f32>,
+    buffer: Vec<f32>,
 }
+
+impl Padded {
+    fn new(size: [usize; 2], channels: usize) -> Self {
+        Self {
+            size,
+            channels,
+            buffer: vec![0.0; size[0] * size[1] * channels + LANES],
+        }
+    }
+
+    pub(crate) fn data(&self) -> &[f32] {
+        let start = line_start(&self.buffer);
+        &self.buffer[start..start + self.size[0] * self.size[1] * self.channels]
+    }
+
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
+        let start = line_start(&self.buffer);
+        let len = self.size[0] * self.size[1] * self.channels;
+        &mut self.buffer[start..start + len]
+    }
+}
+
+/// Where the first cache line of a buffer begins, at most [`LANES`] elements in: a vector that spans two lines costs
+/// twice.
+pub(crate) fn line_start(buffer: &[f32]) -> usize {
+    buffer.as_ptr().align_offset(LINE).min(LANES)
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Threads and reused buffers.
 pub(crate) struct Compute {
@@ -104,11 +133,8 @@ impl Compute {
     /// Takes the padded map of a shape; [`Compute::give_padded`] gives it back.
     pub(crate) fn padded(&mut self, shape: PaddedShape) -> Padded {
         let channels = shape.channels.next_multiple_of(LANES);
-        self.padded.remove(&shape).unwrap_or_else(|| Padded {
-            size: shape.outer,
-            channels,
-            data: vec![0.0; shape.outer[0] * shape.outer[1] * channels],
-        })
+        let padded = self.padded.remove(&shape);
+        padded.unwrap_or_else(|| Padded::new(shape.outer, channels))
     }
 
     pub(crate) fn give_padded(&mut self, shape: PaddedShape, padded: Padded) {

@@ -7,7 +7,7 @@
 use driftless_engine::kernels::{LANES, MatmulArgs, PackedMatrix, RowLayout, WriteMode, multiply};
 use driftless_model::simd::{dispatch_avx512, fma};
 
-use crate::map::{Padded, TileScratch};
+use crate::map::{Padded, TileScratch, line_start};
 
 /// Side of a tile's outputs.
 pub(crate) const OUT: usize = 4;
@@ -16,7 +16,12 @@ const IN: usize = 6;
 /// Elements of a transformed tile.
 const POINTS: usize = IN * IN;
 
-type Lanes = [f32; LANES];
+/// A vector on a cache line of its own.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Lanes([f32; LANES]);
+
+const ZERO: Lanes = Lanes([0.0; LANES]);
 
 /// Transformed kernels.
 pub(crate) struct Kernels {
@@ -79,8 +84,8 @@ impl Kernels {
     ) {
         let count = tiles.count * tiles.width.div_ceil(OUT);
         let TileScratch { inputs, products } = scratch;
-        grow(inputs, POINTS * count * self.inputs);
-        grow(products, POINTS * count * self.outputs);
+        let inputs = aligned(inputs, POINTS * count * self.inputs);
+        let products = aligned(products, POINTS * count * self.outputs);
         transform_inputs(tiles, inputs);
         let (ins, outs) = (count * self.inputs, count * self.outputs);
         for (point, matrix) in self.points.iter().enumerate() {
@@ -99,10 +104,13 @@ impl Kernels {
     }
 }
 
-fn grow(buffer: &mut Vec<f32>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
+/// So many elements of a buffer, which grows if it must, beginning with a cache line.
+fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len + LANES {
+        buffer.resize(len + LANES, 0.0);
     }
+    let start = line_start(buffer);
+    &mut buffer[start..start + len]
 }
 
 /// G g Gᵀ in double precision.
@@ -124,51 +132,72 @@ fn transform_kernel(kernel: &[f32; 9]) -> [f64; POINTS] {
 
 #[inline(always)]
 fn load(x: &[f32], at: usize) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    lanes.copy_from_slice(&x[at..at + LANES]);
+    let mut lanes = ZERO;
+    lanes.0.copy_from_slice(&x[at..at + LANES]);
     lanes
 }
 
-/// Bᵀ times a column. (Closures would not be compiled for the vectors of the caller.)
+/// Bᵀ times a column of inputs. (Closures would not be compiled for the vectors of the caller.)
 #[inline(always)]
 fn input_column<const FMA: bool>(x: &[Lanes; IN]) -> [Lanes; IN] {
-    let mut y = [[0.0; LANES]; IN];
+    let mut y = [ZERO; IN];
     for i in 0..LANES {
-        let (a, b, c, d, e, f) = (x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+        let [a, b, c, d, e, f] = lane(x, i);
         let odd = fma::<FMA>(-4.0, b, d);
         let even = fma::<FMA>(-4.0, c, e);
         let (odd_half, even_half) = (2.0 * (d - b), e - c);
-        y[0][i] = fma::<FMA>(4.0, a, fma::<FMA>(-5.0, c, e));
-        y[1][i] = even + odd;
-        y[2][i] = even - odd;
-        y[3][i] = even_half + odd_half;
-        y[4][i] = even_half - odd_half;
-        y[5][i] = fma::<FMA>(4.0, b, fma::<FMA>(-5.0, d, f));
+        y[0].0[i] = fma::<FMA>(4.0, a, fma::<FMA>(-5.0, c, e));
+        y[1].0[i] = even + odd;
+        y[2].0[i] = even - odd;
+        y[3].0[i] = even_half + odd_half;
+        y[4].0[i] = even_half - odd_half;
+        y[5].0[i] = fma::<FMA>(4.0, b, fma::<FMA>(-5.0, d, f));
     }
     y
 }
 
-/// Aᵀ times a column.
+/// Aᵀ times a column of products.
 #[inline(always)]
 fn output_column<const FMA: bool>(x: &[Lanes; IN]) -> [Lanes; OUT] {
-    let mut y = [[0.0; LANES]; OUT];
+    let mut y = [ZERO; OUT];
     for i in 0..LANES {
-        let (a, b, c, d, e, f) = (x[0][i], x[1][i], x[2][i], x[3][i], x[4][i], x[5][i]);
+        let [a, b, c, d, e, f] = lane(x, i);
         let (sum, difference) = (b + c, b - c);
         let (far_sum, far_difference) = (d + e, d - e);
-        y[0][i] = a + sum + far_sum;
-        y[1][i] = fma::<FMA>(2.0, far_difference, difference);
-        y[2][i] = fma::<FMA>(4.0, far_sum, sum);
-        y[3][i] = fma::<FMA>(8.0, far_difference, difference) + f;
+        y[0].0[i] = a + sum + far_sum;
+        y[1].0[i] = fma::<FMA>(2.0, far_difference, difference);
+        y[2].0[i] = fma::<FMA>(4.0, far_sum, sum);
+        y[3].0[i] = fma::<FMA>(8.0, far_difference, difference) + f;
     }
     y
+}
+
+/// One number of each vector.
+#[inline(always)]
+fn lane(x: &[Lanes; IN], i: usize) -> [f32; IN] {
+    [
+        x[0].0[i], x[1].0[i], x[2].0[i], x[3].0[i], x[4].0[i], x[5].0[i],
+    ]
+}
+
+/// Six vectors of a slice, `stride` apart from `at` on.
+#[inline(always)]
+fn column(x: &[f32], at: usize, stride: usize) -> [Lanes; IN] {
+    [
+        load(x, at),
+        load(x, at + stride),
+        load(x, at + 2 * stride),
+        load(x, at + 3 * stride),
+        load(x, at + 4 * stride),
+        load(x, at + 5 * stride),
+    ]
 }
 
 dispatch_avx512!(fn transform_inputs = transform_inputs_body(tiles: &Tiles, out: &mut [f32]));
 /// Writes `[36][tiles][inputs]`.
 #[inline(always)]
 fn transform_inputs_body<const FMA: bool>(tiles: &Tiles, out: &mut [f32]) {
-    let padded = tiles.padded;
+    let (padded, data) = (tiles.padded, tiles.padded.data());
     let channels = padded.channels;
     let row = padded.size[1] * channels;
     let across = tiles.width.div_ceil(OUT);
@@ -177,23 +206,18 @@ fn transform_inputs_body<const FMA: bool>(tiles: &Tiles, out: &mut [f32]) {
         let (ty, tx) = (tiles.first + tile / across, tile % across);
         let corner = ty * OUT * row + tx * OUT * channels;
         for c in (0..channels).step_by(LANES) {
-            // [column][row]
-            let mut half = [[[0.0; LANES]; IN]; IN];
+            let mut half = [[ZERO; IN]; IN];
             for x in 0..IN {
-                let mut column = [[0.0; LANES]; IN];
+                let from = corner + x * channels + c;
+                let transformed = input_column::<FMA>(&column(data, from, row));
                 for y in 0..IN {
-                    column[y] = load(&padded.data, corner + y * row + x * channels + c);
+                    half[y][x] = transformed[y];
                 }
-                half[x] = input_column::<FMA>(&column);
             }
-            for y in 0..IN {
-                let mut line = [[0.0; LANES]; IN];
-                for x in 0..IN {
-                    line[x] = half[x][y];
-                }
-                for (x, lanes) in input_column::<FMA>(&line).iter().enumerate() {
+            for (y, line) in half.iter().enumerate() {
+                for (x, lanes) in input_column::<FMA>(line).iter().enumerate() {
                     let at = (y * IN + x) * point_len + tile * channels + c;
-                    out[at..at + LANES].copy_from_slice(lanes);
+                    out[at..at + LANES].copy_from_slice(&lanes.0);
                 }
             }
         }
@@ -215,50 +239,47 @@ fn transform_outputs_body<const FMA: bool>(
     let height = y.len() / (tiles.width * tiles.channels);
     for c in (0..tiles.channels).step_by(LANES) {
         let lanes = LANES.min(tiles.channels - c);
-        let mut bias = [0.0; LANES];
-        bias[..lanes].copy_from_slice(&tiles.bias[c..c + lanes]);
-        let mut sum = [[0.0; LANES]; 2];
+        let mut bias = ZERO;
+        bias.0[..lanes].copy_from_slice(&tiles.bias[c..c + lanes]);
+        let mut sum = [ZERO; 2];
         for tile in 0..count {
-            let outs = output_tile::<FMA>(products, count * outputs, tile * outputs + c);
+            let half = half_outputs::<FMA>(products, count * outputs, tile * outputs + c);
             let [top, left] = [tile / across * OUT, tile % across * OUT];
-            for (dy, line) in outs.iter().enumerate().take(height.saturating_sub(top)) {
+            for dy in 0..OUT.min(height.saturating_sub(top)) {
+                let line = output_column::<FMA>(&half[dy]);
+                let first = (top + dy) * tiles.width + left;
                 for (dx, value) in line.iter().enumerate().take(tiles.width - left) {
-                    let pixel = (top + dy) * tiles.width + left + dx;
-                    let at = pixel * tiles.channels + c;
                     let mut value = *value;
-                    add(&mut value, &bias);
-                    finish::<FMA>(tiles, value, at, lanes, y, &mut sum);
+                    add(&mut value, &bias.0);
+                    finish::<FMA>(
+                        tiles,
+                        value,
+                        (first + dx) * tiles.channels + c,
+                        lanes,
+                        y,
+                        &mut sum,
+                    );
                 }
             }
         }
         for (lane, sums) in sums[c..c + lanes].iter_mut().enumerate() {
-            sums[0] += f64::from(sum[0][lane]);
-            sums[1] += f64::from(sum[1][lane]);
+            sums[0] += f64::from(sum[0].0[lane]);
+            sums[1] += f64::from(sum[1].0[lane]);
         }
     }
 }
 
-/// The 4×4 outputs of a tile whose products are `stride` apart from `at` on.
+/// Aᵀ m of a tile whose products are `stride` apart from `at` on: `[row of outputs][column of products]`.
 #[inline(always)]
-fn output_tile<const FMA: bool>(products: &[f32], stride: usize, at: usize) -> [[Lanes; OUT]; OUT] {
-    // [column][row]
-    let mut half = [[[0.0; LANES]; OUT]; IN];
+fn half_outputs<const FMA: bool>(products: &[f32], stride: usize, at: usize) -> [[Lanes; IN]; OUT] {
+    let mut half = [[ZERO; IN]; OUT];
     for x in 0..IN {
-        let mut column = [[0.0; LANES]; IN];
-        for y in 0..IN {
-            column[y] = load(products, (y * IN + x) * stride + at);
+        let transformed = output_column::<FMA>(&column(products, x * stride + at, IN * stride));
+        for y in 0..OUT {
+            half[y][x] = transformed[y];
         }
-        half[x] = output_column::<FMA>(&column);
     }
-    let mut tile = [[[0.0; LANES]; OUT]; OUT];
-    for y in 0..OUT {
-        let mut line = [[0.0; LANES]; IN];
-        for x in 0..IN {
-            line[x] = half[x][y];
-        }
-        tile[y] = output_column::<FMA>(&line);
-    }
-    tile
+    half
 }
 
 /// Adds what is to be added, writes the pixel, and counts it.
@@ -278,26 +299,27 @@ fn finish<const FMA: bool>(
     if tiles.adds {
         add(&mut value, y);
     }
-    if let Ok(y) = <&mut Lanes>::try_from(&mut *y) {
-        *y = value;
+    if let Ok(y) = <&mut [f32; LANES]>::try_from(&mut *y) {
+        *y = value.0;
     } else {
-        y.copy_from_slice(&value[..lanes]);
+        y.copy_from_slice(&value.0[..lanes]);
     }
     for i in 0..LANES {
-        sum[0][i] += value[i];
-        sum[1][i] = fma::<FMA>(value[i], value[i], sum[1][i]);
+        let value = value.0[i];
+        sum[0].0[i] += value;
+        sum[1].0[i] = fma::<FMA>(value, value, sum[1].0[i]);
     }
 }
 
 /// Adds a vector that may be short.
 #[inline(always)]
 fn add(value: &mut Lanes, x: &[f32]) {
-    if let Ok(x) = <&Lanes>::try_from(x) {
+    if let Ok(x) = <&[f32; LANES]>::try_from(x) {
         for i in 0..LANES {
-            value[i] += x[i];
+            value.0[i] += x[i];
         }
     } else {
-        for (value, x) in value.iter_mut().zip(x) {
+        for (value, x) in value.0.iter_mut().zip(x) {
             *value += x;
         }
     }
