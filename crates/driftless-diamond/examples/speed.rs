@@ -4,6 +4,8 @@
 //! cargo run --release -p driftless-diamond --example speed -- Pong.pt 1 2
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows its results")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

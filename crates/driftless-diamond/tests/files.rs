@@ -1,5 +1,11 @@
 //! Files that are damaged, hostile, or of another model: refused in one line that names the file.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
+
 use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,11 @@
 //! Playing the small agent of `parity.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
+
 use std::path::Path;
 
 use driftless_data::Clip;

@@ -193,12 +193,14 @@ fn examples(captions: &[ClipCaption]) -> Vec<String> {
     for language in languages {
         for i in 0..EXAMPLES {
             let part = i * captions.len() / EXAMPLES..(i + 1) * captions.len() / EXAMPLES;
-            // The one that says the most.
-            let caption = captions[part]
-                .iter()
-                .max_by_key(|caption| caption.facts.len());
-            let texts = caption.and_then(|caption| caption.texts.get(language));
-            examples.extend(texts.and_then(|texts| texts.first()).cloned());
+            // The one that says two things in the fewest words, if one does.
+            let texts = captions[part].iter().filter_map(|caption| {
+                let text = caption.texts.get(language)?.first()?;
+                let words = text.split_whitespace().count();
+                Some(((caption.facts.len() < 2, words), text))
+            });
+            let best = texts.min_by_key(|(rank, _)| *rank);
+            examples.extend(best.map(|(_, text)| text.clone()));
         }
     }
     examples
