@@ -69,7 +69,6 @@ fn assert_near(ours: &[f32], theirs: &[f32], tolerance: f32) {
     assert_eq!(ours.len(), theirs.len());
     let pairs = ours.iter().zip(theirs);
     let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    println!("largest difference {most:e}");
     assert!(most < tolerance, "largest difference {most:e}");
 }
 
@@ -99,7 +98,6 @@ fn assert_same_frame(ours: &[f32], theirs: &[f32]) {
         .zip(theirs)
         .filter(|(a, b)| (*a - *b).abs() > 1e-4);
     let apart = apart.count();
-    println!("{apart} of {} values are a level apart", ours.len());
     assert!(apart * 200 < ours.len(), "{apart} values are a level apart");
 }
 
@@ -196,7 +194,6 @@ fn rollout_stays_above_40_db() {
         .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
     let error = squares.sum::<f64>() / ours.len() as f64;
     let psnr = 10.0 * (255.0f64.powi(2) / error).log10();
-    println!("{psnr:.1} dB");
     assert!(psnr >= 40.0, "{psnr:.1} dB");
 }
 
