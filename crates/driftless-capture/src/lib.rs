@@ -2,8 +2,9 @@
 //! ([`driftless_data`]).
 //!
 //! **What is recorded.** The picture of one window, and of all keys only those that were chosen, only while that window
-//! has the keyboard's focus. While another window has it, the display is not even asked for keys, and no picture is
-//! taken; what lies over the window is not in its picture. The tests hold this promise
+//! has the keyboard's focus. The display sends every key while it is asked for keys; others are dropped as they come.
+//! While another window has the focus, it is not asked, and no picture is taken; what lies over the window is not in its
+//! picture. The tests hold this promise
 //! (`tests/capture.rs`, and those of the input in `src/x11/`).
 //!
 //! **Which platforms.** Linux, and other Unix systems with X11 (Xwayland included); elsewhere every function says so.

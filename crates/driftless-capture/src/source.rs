@@ -65,7 +65,7 @@ pub struct SourceOptions {
     pub window: WindowInfo,
     /// The part of it to record; `None` for all of it.
     pub crop: Option<Crop>,
-    /// The keys to record. No other key is looked at.
+    /// The keys to record. All others are dropped as they come.
     pub keys: Vec<Key>,
     /// Whether the mouse's motion is recorded.
     pub mouse: bool,
