@@ -19,6 +19,9 @@ pub enum Error {
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// A published world: see [`driftless_diamond::Error`].
+    #[error(transparent)]
+    Published(#[from] driftless_diamond::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),

@@ -10,7 +10,7 @@ use driftless_sim::RecordOptions;
 use super::keys::{Bindings, KeyMap, Shortcut};
 use super::mouse::Mouse;
 use super::present::Scaling;
-use super::tuning::{TuningPanel, TuningSettings};
+use super::tuning::{SamplerLimits, TuningPanel, TuningSettings};
 use crate::Result;
 use crate::workspace::PlayableWorld;
 use crate::workspace::playable_world::CheckpointOrigin;
@@ -61,7 +61,11 @@ impl GameSession {
             unlimited: false,
             scaling: Scaling::default(),
         };
-        let tuning = TuningPanel::new(settings, game.dynamics.as_ref(), game.sampling);
+        let limits = match &game.dynamics {
+            Some(dynamics) => Some(SamplerLimits::new(dynamics)),
+            None => game.published.then(SamplerLimits::edm),
+        };
+        let tuning = TuningPanel::new(settings, limits, game.sampling);
         let shared = game.game.as_ref();
         let sim = driftless_sim::SimOptions {
             player: game.player,
@@ -80,7 +84,7 @@ impl GameSession {
         Ok(Self {
             world: game.world,
             origin: game.origin,
-            learned: game.dynamics.is_some(),
+            learned: game.dynamics.is_some() || game.published,
             clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,

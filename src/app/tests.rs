@@ -99,6 +99,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         game: PlayableWorld {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
+            published: false,
             sampling: SamplerParams::default(),
             first_clip: 0,
             game: None,

@@ -18,7 +18,6 @@ use super::presets::{PresetPanel, SamplerPreset};
 use super::theme;
 use super::widgets::{choices, section};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
-use driftless_model::config::DynamicsConfig;
 use driftless_sim::RANDOM_SEED_LIMIT;
 
 /// The parameters of [`PARAMS`] that depend on the world or on the solver.
@@ -28,6 +27,12 @@ const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
 const GUIDANCE: &str = "guidance";
+const SOLVER: &str = "solver";
+const CHURN: &str = "churn";
+const TEMPERATURE: &str = "temperature";
+const SIGMA_MAX: &str = "sigma_max";
+const SIGMA_MIN: &str = "sigma_min";
+const RHO: &str = "rho";
 const RECALL: &str = "recall";
 
 /// The Tuning panel.
@@ -42,13 +47,12 @@ pub(super) struct TuningPanel {
 }
 
 impl TuningPanel {
-    /// A panel that begins with `settings`, for a world that `own` suits.
+    /// A panel that begins with `settings`, for a world with these limits that `own` suits.
     pub fn new(
         settings: TuningSettings,
-        dynamics: Option<&DynamicsConfig>,
+        limits: Option<SamplerLimits>,
         own: SamplerParams,
     ) -> Self {
-        let limits = dynamics.map(SamplerLimits::new);
         let mut tuning = Self {
             defaults: settings,
             settings,
@@ -121,6 +125,21 @@ impl TuningPanel {
 
     /// The preset buttons and the time per frame.
     fn quality(&mut self, ui: &mut Ui, limits: &SamplerLimits, cost: Option<Duration>) {
+        if !limits.edm {
+            self.presets_of_quality(ui, limits);
+        }
+        let text = cost.map_or("–".to_owned(), |time| {
+            format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+        });
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("Time per frame").color(theme::palette(ui).muted));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.monospace(text);
+            });
+        });
+    }
+
+    fn presets_of_quality(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
         let params = &mut self.settings.params;
         let mut chosen = QualityPreset::ALL
             .into_iter()
@@ -132,15 +151,6 @@ impl TuningPanel {
         if let (true, Some(quality)) = (chosen != before, chosen) {
             *params = quality.params(params, limits, &self.own);
         }
-        let text = cost.map_or("–".to_owned(), |time| {
-            format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-        });
-        ui.horizontal(|ui| {
-            ui.label(RichText::new("Time per frame").color(theme::palette(ui).muted));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.monospace(text);
-            });
-        });
     }
 
     fn sampler(&mut self, ui: &mut Ui, limits: &SamplerLimits) {
@@ -161,8 +171,14 @@ impl TuningPanel {
 
     /// Whether the world and the solver use a parameter.
     fn is_used(&self, spec: &ParamSpec, limits: &SamplerLimits) -> bool {
+        let of_edm = [SIGMA_MAX, SIGMA_MIN, RHO];
+        if limits.edm {
+            let shared = [SOLVER, STEPS, CHURN, TEMPERATURE];
+            return of_edm.contains(&spec.name) || shared.contains(&spec.name);
+        }
         let adaptive = self.settings.params.solver == Solver::Adaptive;
         match spec.name {
+            name if of_edm.contains(&name) => false,
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
@@ -176,7 +192,12 @@ impl TuningPanel {
         let default = spec.get(&self.defaults.params);
         match &spec.kind {
             ParamKind::Choice(choices) => {
-                let indices: Vec<_> = (0..choices.len()).map(|index| index as f64).collect();
+                let offered = |index: &usize| {
+                    let solvers = [Solver::Euler, Solver::Heun].map(|solver| solver as usize);
+                    !limits.edm || solvers.contains(index)
+                };
+                let indices = (0..choices.len()).filter(offered).map(|index| index as f64);
+                let indices: Vec<_> = indices.collect();
                 let label = |index: f64| choices[index as usize].label;
                 let menu =
                     |ui: &mut Ui, value: &mut f64| menu(ui, spec.name, value, &indices, label);
@@ -346,13 +367,15 @@ mod tests {
         let limits = SamplerLimits::new(&dynamics);
         assert_eq!(limits.steps, [1, 2, 4, 8]);
         assert_eq!(limits.context, 3..=16);
-        let tuning = TuningPanel::new(settings(), Some(&dynamics), settings().params);
+        let tuning = TuningPanel::new(settings(), Some(limits.clone()), settings().params);
         assert_eq!(tuning.settings.params.context, 16);
     }
 
     #[test]
     fn special_parameters_exist() {
-        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL] {
+        let of_edm = [SOLVER, CHURN, TEMPERATURE, SIGMA_MAX, SIGMA_MIN, RHO];
+        let of_flow = [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL];
+        for name in of_flow.into_iter().chain(of_edm) {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

@@ -1,15 +1,16 @@
 //! `driftless bench`: measures the speed of the engine.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use driftless::workspace::playable_world;
+use driftless::workspace::{playable_world, published};
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
 use driftless_engine::{Backend, DeviceChoice, DeviceOptions, Gpu, GpuSource, Threads};
 use driftless_eval::bench;
 use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
 
+use super::published_bench::PublishedBench;
 use super::training_bench;
 
 /// Frames to present when measuring the presentation time.
@@ -20,8 +21,9 @@ const TRAINING_THREADS: [usize; 2] = [1, 2];
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, or name of an included or a saved world [default: pong].
-    #[arg(long, value_name = "DIR|NAME")]
+    /// Checkpoint folder, name of an included or a saved world, or a published checkpoint (.pt) [default:
+    /// pong].
+    #[arg(long, value_name = "DIR|NAME|FILE")]
     checkpoint: Option<PathBuf>,
     /// Compute device.
     #[arg(long, value_enum, default_value_t)]
@@ -69,6 +71,11 @@ pub fn run(args: &Args) -> Result<()> {
         device: args.device,
         threads: threads.map_or(Threads::Auto, Threads::Exactly),
     };
+    if let Some(world) = &args.checkpoint
+        && let Some(file) = published::file_of(world)?
+    {
+        return bench_published(args, &file);
+    }
     let backend = driftless_engine::choose_backend(options, &GpuSource::Own)?;
     if args.sweep {
         return sweep(&backend, args.json);
@@ -113,6 +120,23 @@ fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<Pr
         adapter: gpu.name().to_owned(),
         timing: Timing::of(times),
     }))
+}
+
+/// Measures a published world.
+fn bench_published(args: &Args, file: &Path) -> Result<()> {
+    let bench = PublishedBench {
+        steps: &args.steps,
+        threads: &args.threads,
+        frames: args.frames,
+    };
+    let bar = super::bar(bench.work() as u64, "frames");
+    let report = bench.run(file, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&report.text())
+    }
 }
 
 fn train(args: &Args) -> Result<()> {

@@ -1,16 +1,17 @@
 //! `driftless info`: describes a world, a checkpoint, a dataset or an episode.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use serde::Serialize;
 
 use driftless::Result;
-use driftless::workspace::{NamedWorld, WorldNames};
+use driftless::workspace::{NamedWorld, WorldNames, published};
 use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
 use driftless_data::text::printable;
+use driftless_diamond::Agent;
 use driftless_model::checkpoint::{self, CheckpointSummary};
 use driftless_transport::{TransportConfig, Transporter};
 use driftless_worlds::SimulatorKind;
@@ -18,7 +19,7 @@ use driftless_worlds::SimulatorKind;
 /// Arguments of `info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, name of a world, dataset folder or episode (.npz).
+    /// Checkpoint folder, name of a world, published checkpoint (.pt), dataset folder or episode (.npz).
     #[arg(value_name = "DIR|NAME|FILE")]
     path: PathBuf,
     /// Print the result as one JSON object.
@@ -38,6 +39,9 @@ pub fn run(args: &Args) -> Result<()> {
         } else {
             super::print(&cells_text(&info))
         };
+    }
+    if let Some(file) = published::file_of(&args.path)? {
+        return published_info(args, &file);
     }
     match WorldNames::find(None).any(&args.path)? {
         Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
@@ -81,6 +85,43 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
     }
+}
+
+/// A published checkpoint.
+#[derive(Serialize)]
+struct PublishedInfo {
+    #[serde(flatten)]
+    world: DatasetInfo,
+    past_frames: usize,
+    /// Numbers in the denoiser, the reward and end model, and the actor-critic.
+    parameters: [usize; 3],
+}
+
+fn published_info(args: &Args, file: &Path) -> Result<()> {
+    let agent = Agent::read(file)?;
+    let info = agent.info();
+    let published = PublishedInfo {
+        world: published::describe(file, &agent),
+        past_frames: info.past,
+        parameters: info.parameters,
+    };
+    if args.json {
+        return super::print_json(&published);
+    }
+    let PublishedInfo { world, .. } = &published;
+    let [height, width] = world.image;
+    let millions = info.parameters.map(|count| count as f64 / 1e6);
+    super::print(&format!(
+        "published  {}, {height}×{width} at {} frames/s\nactions    {}\n\
+         networks   denoiser of the past {} frames {:.2} M, reward and end {:.2} M, actor-critic {:.2} M",
+        printable(&world.name),
+        world.fps,
+        actions_text(world),
+        info.past,
+        millions[0],
+        millions[1],
+        millions[2]
+    ))
 }
 
 /// A world with its clip network, if it has one.
@@ -143,16 +184,21 @@ fn cells_text(info: &CellInfo) -> String {
 }
 
 fn simulator_text(kind: SimulatorKind, info: &DatasetInfo) -> String {
-    let actions = info.actions.iter().map(|action| match &action.keys[..] {
-        [] => action.name.clone(),
-        keys => format!("{} ({})", action.name, keys.join(", ")),
-    });
     let [height, width] = info.image;
     format!(
         "simulator  {}, {height}×{width} at {} frames/s: {}\nactions    {}",
         info.name,
         info.fps,
         kind.description(),
-        actions.collect::<Vec<_>>().join(", ")
+        actions_text(info)
     )
+}
+
+/// The names of all actions, with their keys.
+fn actions_text(info: &DatasetInfo) -> String {
+    let actions = info.actions.iter().map(|action| match &action.keys[..] {
+        [] => action.name.clone(),
+        keys => format!("{} ({})", action.name, keys.join(", ")),
+    });
+    actions.collect::<Vec<_>>().join(", ")
 }

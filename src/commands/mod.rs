@@ -16,6 +16,7 @@ pub mod likelihood;
 pub mod new;
 pub mod play;
 mod progress;
+mod published_bench;
 pub mod record;
 pub mod recover;
 pub mod replay;

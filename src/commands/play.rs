@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftless::workspace::PlayableWorld;
+use driftless::workspace::{PlayableWorld, published};
 use driftless::{Error, Result, app};
 use driftless_data::fs::{check_new, check_target};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
@@ -23,8 +23,8 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, a world's .driftless file, or name of an included or a saved world [default:
-    /// pong].
+    /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt), or name of an included
+    /// or a saved world [default: pong].
     #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
@@ -79,6 +79,13 @@ pub fn run(args: Args) -> Result<()> {
     super::recover::remind(None);
     let mut game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
+        None if let Some(file) = published_file(&args)? => {
+            let clip = args.clip.as_deref();
+            if clip.is_none() {
+                tracing::warn!("no starting frames: it starts from black ones, see --clip");
+            }
+            published::open(&file, args.device, clip)?
+        }
         None => {
             let opened = super::open_world(args.checkpoint.as_deref())?;
             if TransportConfig::is_in(&opened.folder) {
@@ -99,6 +106,14 @@ pub fn run(args: Args) -> Result<()> {
     match (args.frames, args.out.clone()) {
         (Some(frames), Some(out)) if args.headless => play_headless(&args, &game, frames, &out),
         _ => play_in_window(args, game),
+    }
+}
+
+/// The published checkpoint that was named, if it is one.
+fn published_file(args: &Args) -> Result<Option<PathBuf>> {
+    match &args.checkpoint {
+        Some(path) => published::file_of(path),
+        None => Ok(None),
     }
 }
 

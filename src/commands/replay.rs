@@ -1,7 +1,8 @@
 //! `driftless replay`: replays a recorded session and compares it frame by frame.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use driftless::workspace::published;
 use driftless::{Error, Result};
 use driftless_clip::ClipOrigin;
 use driftless_data::{PathError as _, export};
@@ -124,6 +125,11 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         );
         return Err(Error::invalid(&args.file, what));
     }
+    if let Some(world) = &args.checkpoint
+        && let Some(file) = published::file_of(world)?
+    {
+        return published(args, recording, &file);
+    }
     let folder = match (&args.checkpoint, recording.world()) {
         (Some(world), _) => super::checkpoint(world)?,
         (None, Some(name)) => super::included_world(name).ok_or_else(|| {
@@ -148,4 +154,19 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         ),
         config.fps,
     ))
+}
+
+/// A player for the session's published world, and its frame rate.
+fn published(
+    args: &Args,
+    recording: &RecordedSession,
+    file: &Path,
+) -> Result<(Box<dyn Player>, f32)> {
+    let options = DeviceOptions {
+        device: args.device,
+        threads: args.threads,
+    };
+    let starts = recording.clips(|| Ok(Vec::new()))?;
+    let game = published::open_with_clips(file, options, starts)?;
+    Ok(((game.player)(&GpuSource::Own)?, game.world.fps))
 }

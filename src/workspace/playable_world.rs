@@ -44,8 +44,10 @@ pub struct GivenClip {
 pub struct PlayableWorld {
     /// Name, frame rate, frame size, actions and keys.
     pub world: DatasetInfo,
-    /// Network configuration, for the sampler panel; `None` for a simulator.
+    /// Network configuration, for the sampler panel; `None` for a simulator and for a published world.
     pub dynamics: Option<DynamicsConfig>,
+    /// Whether it is a published world, whose sampler is EDM's.
+    pub published: bool,
     /// The sampler parameters that suit the world.
     pub sampling: SamplerParams,
     /// Index of the first starting clip.
@@ -183,6 +185,7 @@ impl PlayableWorld {
             world: DatasetInfo::from(&config),
             sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics),
+            published: false,
             first_clip,
             game: None,
             origin: Some(origin),
@@ -199,6 +202,7 @@ impl PlayableWorld {
         Self {
             world: kind.open(0).info(),
             dynamics: None,
+            published: false,
             sampling: SamplerParams::default(),
             first_clip: 0,
             game: None,

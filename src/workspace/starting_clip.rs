@@ -9,6 +9,33 @@ use driftless_model::config::WorldConfig;
 
 use crate::{Error, Result};
 
+/// What a world asks of a starting clip.
+#[derive(Clone, Copy, Debug)]
+pub struct ClipShape<'a> {
+    /// Height and width of frames in pixels.
+    pub image: [usize; 2],
+    /// Frames per second.
+    pub fps: f32,
+    /// Most frames.
+    pub frames: usize,
+    /// Number of actions.
+    pub actions: usize,
+    /// The world's name.
+    pub world: &'a str,
+}
+
+impl<'a> From<&'a WorldConfig> for ClipShape<'a> {
+    fn from(world: &'a WorldConfig) -> Self {
+        Self {
+            image: world.image,
+            fps: world.fps,
+            frames: world.dynamics.context,
+            actions: world.actions.len(),
+            world: &world.name,
+        }
+    }
+}
+
 /// The first frames of a file, resized for the world, as many as its context holds.
 ///
 /// An episode (`.npz`) keeps its actions and may be shorter than the context. An image, GIF or video
@@ -18,37 +45,38 @@ use crate::{Error, Result};
 /// # Errors
 /// Returns an error if the file is missing, broken or of an unknown kind, if a video needs ffmpeg and
 /// there is none, or if an episode contains an action that the world does not have.
-pub fn read(path: &Path, world: &WorldConfig) -> Result<Clip> {
+pub fn read<'a>(path: &Path, shape: impl Into<ClipShape<'a>>) -> Result<Clip> {
+    let shape = shape.into();
     if is_episode(path) {
-        from_episode(path, world)
+        from_episode(path, shape)
     } else {
-        from_images(path, world)
+        from_images(path, shape)
     }
 }
 
-fn from_episode(path: &Path, world: &WorldConfig) -> Result<Clip> {
+fn from_episode(path: &Path, shape: ClipShape) -> Result<Clip> {
     let episode = Episode::read(path)?;
-    let Clip { images, actions } = episode.clip(0..world.dynamics.context);
-    let count = world.actions.len();
+    let Clip { images, actions } = episode.clip(0..shape.frames);
+    let count = shape.actions;
     if let Some(unknown) = actions.iter().find(|&&action| action as usize >= count) {
         let what = format!(
             "array `action`: holds {unknown}, expected 0 to {} for the world {}",
             count.saturating_sub(1),
-            world.name
+            shape.world
         );
         return Err(Error::invalid(path, what));
     }
     let size = [episode.height, episode.width];
     Ok(Clip {
-        images: resize_frames(&images, size, world.image),
+        images: resize_frames(&images, size, shape.image),
         actions,
     })
 }
 
-fn from_images(path: &Path, world: &WorldConfig) -> Result<Clip> {
-    let frames = world.dynamics.context;
-    let frame_len = world.image_len();
-    let images = media::read_frames(path, world.image, world.fps, frames)?;
+fn from_images(path: &Path, shape: ClipShape) -> Result<Clip> {
+    let ClipShape { image, frames, .. } = shape;
+    let frame_len = 3 * image[0] * image[1];
+    let images = media::read_frames(path, image, shape.fps, frames)?;
     let missing = (frames * frame_len).saturating_sub(images.len()) / frame_len;
     let first = images.get(..frame_len).unwrap_or_default();
     Ok(Clip {

@@ -41,6 +41,12 @@ pub struct SamplerParams {
     pub recall: bool,
     /// Standard deviation of the initial noise; 1 is the training distribution.
     pub temperature: f32,
+    /// The highest noise level of a published world, whose sampler is EDM's (Karras et al., 2022, eq. 5).
+    pub sigma_max: f32,
+    /// Its lowest noise level above 0.
+    pub sigma_min: f32,
+    /// How its noise levels are spaced: more puts more of them near the lowest.
+    pub rho: f32,
     /// Seed of the noise: frame n of a session takes its noise from the address (seed, n).
     pub seed: u64,
 }
@@ -59,6 +65,9 @@ impl Default for SamplerParams {
             context: usize::MAX,
             recall: true,
             temperature: 1.0,
+            sigma_max: 5.0,
+            sigma_min: 2e-3,
+            rho: 7.0,
             seed: 0,
         }
     }
@@ -119,6 +128,11 @@ impl SamplerParams {
     /// Returns an error that says which ones cannot, and what would work.
     pub fn check_combination(&self) -> Result<()> {
         let refuse = |why: &str| Err(Error::from(FlowError::Pairing(why.to_owned())));
+        if self.sigma_min > self.sigma_max {
+            return refuse(
+                "the lowest noise level is above the highest: swap sigma_min and sigma_max",
+            );
+        }
         let shortcut = self.solver == Solver::Shortcut;
         if shortcut && !self.steps.is_power_of_two() {
             return Err(FlowError::ShortcutSteps { steps: self.steps }.into());

@@ -15,6 +15,9 @@ pub enum Error {
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// A published world: see [`driftless_diamond::Error`].
+    #[error(transparent)]
+    Published(#[from] driftless_diamond::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),
@@ -51,6 +54,7 @@ impl Error {
             Self::Model(error) => error.is_argument(),
             Self::Engine(error) => error.is_argument(),
             Self::Simulator(error) => error.is_argument(),
+            Self::Published(error) => error.is_argument(),
             _ => false,
         }
     }
@@ -60,6 +64,7 @@ impl Error {
         match self {
             Self::Flow(error) => error.is_not_finite(),
             Self::Engine(error) => error.is_not_finite(),
+            Self::Published(error) => error.is_not_finite(),
             _ => false,
         }
     }

@@ -206,6 +206,6 @@ impl SimLoop<'_> {
 
     /// What the player predicts besides the last frame.
     fn outcome(&self) -> Option<Outcome> {
-        self.player.learned().and_then(LearnedWorld::outcome)
+        self.player.outcome()
     }
 }

@@ -7,7 +7,7 @@ use driftless_data::layout::is_episode;
 use driftless_data::{ActionSpec, Episode, PathError as _};
 use driftless_engine::SamplerParams;
 
-use super::{Frame, FrameImage, LearnedWorld, Player, Prediction, Session};
+use super::{Frame, FrameImage, Player, Prediction, Session};
 use crate::{Error, Result};
 
 /// The most actions that a text file may hold.
@@ -98,10 +98,7 @@ pub(super) fn frame(
         action,
         params: *params,
         prediction: Prediction {
-            outcome: player
-                .learned()
-                .and_then(LearnedWorld::outcome)
-                .filter(|_| number > 0),
+            outcome: player.outcome().filter(|_| number > 0),
             score: 0.0,
         },
         ground_truth: player.ground_truth(),

@@ -1,7 +1,7 @@
 //! Playing a world in a thread of its own: commands in, frames and messages out.
 //!
 //! - [`SimThread`]: the world-model thread. It takes [`Command`]s and makes [`Frame`]s.
-//! - [`Player`]: what it plays, a [`LearnedWorld`] or a [`SimulatedWorld`].
+//! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`PublishedWorld`].
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
 //! - [`Game`]: a game as it is shared, to be played again and played on.
@@ -71,6 +71,7 @@ mod pacer;
 mod params_state;
 mod player;
 mod ports;
+mod published;
 mod replay;
 mod rerender;
 mod rewind;
@@ -99,6 +100,7 @@ pub use message::{Message, Notice};
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
 pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
+pub use published::PublishedWorld;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};
 pub use session_journal::RecordOptions;

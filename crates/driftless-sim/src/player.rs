@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use driftless_data::Clip;
+use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
     FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
@@ -88,6 +89,16 @@ pub trait Player: Send {
     fn learned_mut(&mut self) -> Option<&mut LearnedWorld> {
         None
     }
+
+    /// Predicted reward and end of the last frame; `None` if the world predicts none.
+    fn outcome(&self) -> Option<Outcome> {
+        self.learned().and_then(LearnedWorld::outcome)
+    }
+
+    /// The clip of the last start; `None` for a simulator.
+    fn starting_clip(&self) -> Option<&Clip> {
+        self.learned().and_then(LearnedWorld::starting_clip)
+    }
 }
 
 /// The state of a player, from which it can continue bit-identically.
@@ -97,6 +108,8 @@ pub enum PlayerSnapshot {
     Learned(Snapshot),
     /// Of a simulator.
     Simulated(SimulatorSnapshot),
+    /// Of a published world.
+    Published(WorldSnapshot),
 }
 
 impl PlayerSnapshot {
@@ -108,6 +121,7 @@ impl PlayerSnapshot {
                 4 * snapshot.state.len() + snapshot.image.len() + memory
             }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
+            Self::Published(snapshot) => snapshot.bytes(),
         }
     }
 
@@ -116,10 +130,11 @@ impl PlayerSnapshot {
         match self {
             Self::Learned(snapshot) => Some(&snapshot.image),
             Self::Simulated(_) => None,
+            Self::Published(snapshot) => Some(snapshot.image()),
         }
     }
 
-    fn wrong_kind() -> Error {
+    pub(super) fn wrong_kind() -> Error {
         Error::Snapshot("the snapshot is of another kind of player".into())
     }
 }
@@ -334,7 +349,7 @@ impl Player for LearnedWorld {
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
         match saved {
             PlayerSnapshot::Learned(snapshot) => Ok(self.engine.restore(snapshot)?),
-            PlayerSnapshot::Simulated(_) => Err(PlayerSnapshot::wrong_kind()),
+            _ => Err(PlayerSnapshot::wrong_kind()),
         }
     }
 

@@ -14,7 +14,7 @@ use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 
 use super::columns::{ENGINE, START_NOTES, WORLD};
 use super::session_journal::{self as records, Entry, FrameRecord, RecordOptions};
-use super::{Frame, LearnedWorld, Notice, Player, columns};
+use super::{Frame, Notice, Player, columns};
 use crate::{Error, Result};
 
 /// Recording stops after this many frames.
@@ -149,7 +149,7 @@ impl Session {
         }
         let follows = self.take_follows(frame.number);
         if frame.number == 0 {
-            self.clip = match player.learned().and_then(LearnedWorld::starting_clip) {
+            self.clip = match player.starting_clip() {
                 Some(clip) => self.store_start(frame.clip, clip),
                 None => frame.clip,
             };

@@ -73,6 +73,8 @@ pub struct SamplerLimits {
     pub memory: bool,
     /// Whether the network predicts episode ends.
     pub ends: bool,
+    /// Whether the sampler is EDM's, as in published worlds.
+    pub edm: bool,
 }
 
 impl SamplerLimits {
@@ -86,6 +88,19 @@ impl SamplerLimits {
             guidance: dynamics.unknown_action,
             memory: dynamics.remembers(),
             ends: dynamics.outcome > 0,
+            edm: false,
+        }
+    }
+
+    /// The limits of a published world.
+    pub fn edm() -> Self {
+        Self {
+            steps: vec![1, 2, 3, 5, 10],
+            context: 1..=usize::MAX,
+            guidance: false,
+            memory: false,
+            ends: true,
+            edm: true,
         }
     }
 }

@@ -272,6 +272,9 @@ impl Analysis {
         if !game.session.learned {
             return Err("A simulator cannot follow a recorded episode.".into());
         }
+        if game.session.clip_frames == 0 {
+            return Err("A published world cannot follow a recorded episode.".into());
+        }
         let reference = ComparisonSource::Episode(Arc::new(episode));
         self.start_comparison(reference, "Recording".into(), game);
         Ok(())

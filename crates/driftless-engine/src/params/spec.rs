@@ -125,7 +125,7 @@ const fn logarithmic(ends: (f64, f64), decimals: usize) -> SliderSpec {
 }
 
 /// All sampler parameters but the seed, in the order of the Tuning panel.
-pub static PARAMS: [ParamSpec; 11] = [
+pub static PARAMS: [ParamSpec; 14] = [
     ParamSpec {
         name: "solver",
         column: "solver",
@@ -290,6 +290,51 @@ pub static PARAMS: [ParamSpec; 11] = [
         },
         get: |params| params.guidance.into(),
         set: |params, value| params.guidance = value as f32,
+    },
+    ParamSpec {
+        name: "sigma_max",
+        column: "sigma_max",
+        label: "Highest noise σ max",
+        help: "Where sampling begins, in published worlds only: the noise level of the first step.",
+        placeholder: Some("SIGMA"),
+        kind: ParamKind::Number {
+            whole: false,
+            range: (Excluded(0.0), Included(1000.0)),
+            expected: "above 0, at most 1000",
+            slider: logarithmic((0.5, 80.0), 2),
+        },
+        get: |params| params.sigma_max.into(),
+        set: |params, value| params.sigma_max = value as f32,
+    },
+    ParamSpec {
+        name: "sigma_min",
+        column: "sigma_min",
+        label: "Lowest noise σ min",
+        help: "The noise level of the last step, in published worlds only.",
+        placeholder: Some("SIGMA"),
+        kind: ParamKind::Number {
+            whole: false,
+            range: (Excluded(0.0), Included(1000.0)),
+            expected: "above 0, at most 1000",
+            slider: logarithmic((1e-3, 0.5), 3),
+        },
+        get: |params| params.sigma_min.into(),
+        set: |params, value| params.sigma_min = value as f32,
+    },
+    ParamSpec {
+        name: "rho",
+        column: "rho",
+        label: "Level spacing ρ",
+        help: "How the noise levels are spaced, in published worlds only: more puts more of them near the lowest.",
+        placeholder: Some("RHO"),
+        kind: ParamKind::Number {
+            whole: false,
+            range: (Included(1.0), Included(100.0)),
+            expected: "1 to 100",
+            slider: steps_of((1.0, 15.0), 0.5, 1),
+        },
+        get: |params| params.rho.into(),
+        set: |params, value| params.rho = value as f32,
     },
 ];
 

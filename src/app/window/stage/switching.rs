@@ -37,7 +37,8 @@ impl Stage {
             Ok(DroppedFile::StartingScene) => match session.origin.clone() {
                 Some(world) => self.navigation.load_start(path, world),
                 None => {
-                    let why = "Simulators cannot start from a file. Play a learned world first.";
+                    let why =
+                        "This world cannot start from a file here. Play a learned world first.";
                     env.notices.error(&why);
                     Ok(())
                 }

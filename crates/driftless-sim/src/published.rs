@@ -1,0 +1,150 @@
+//! A published world of DIAMOND's as a player.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use driftless_data::Clip;
+use driftless_diamond::{EdmParams, EdmSolver, World, WorldParams};
+use driftless_engine::{Outcome, SamplerParams, Solver, StageTimes};
+
+use super::player::{Player, PlayerSnapshot};
+use crate::{Error, Result};
+
+/// A published world and its starting clips.
+pub struct PublishedWorld {
+    world: World,
+    name: String,
+    label: String,
+    clips: Arc<[Clip]>,
+    last_start: usize,
+    /// The seed of the last start or step.
+    seed: u64,
+}
+
+impl PublishedWorld {
+    /// A world that starts from one of `clips`; without any, from black frames.
+    pub fn new(world: World, name: String, clips: Vec<Clip>) -> Self {
+        let black = || Clip {
+            images: vec![0; world.info().image_len()],
+            actions: vec![0],
+        };
+        let clips = if clips.is_empty() {
+            vec![black()]
+        } else {
+            clips
+        };
+        let label = match world.threads() {
+            1 => "CPU, 1 thread".to_owned(),
+            count => format!("CPU, {count} threads"),
+        };
+        Self {
+            world,
+            name,
+            label,
+            clips: clips.into(),
+            last_start: 0,
+            seed: 0,
+        }
+    }
+}
+
+/// What the sampler parameters mean to EDM's sampler.
+fn world_params(params: &SamplerParams) -> WorldParams {
+    WorldParams {
+        edm: EdmParams {
+            steps: params.steps,
+            solver: match params.solver {
+                Solver::Heun => EdmSolver::Heun,
+                _ => EdmSolver::Euler,
+            },
+            churn: params.churn.into(),
+            sigma_min: params.sigma_min.into(),
+            sigma_max: params.sigma_max.into(),
+            rho: params.rho.into(),
+        },
+        temperature: params.temperature,
+        seed: params.seed,
+    }
+}
+
+impl Player for PublishedWorld {
+    fn name(&self) -> &'static str {
+        "cpu diamond"
+    }
+
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn world(&self) -> String {
+        self.name.clone()
+    }
+
+    fn image_size(&self) -> [usize; 2] {
+        self.world.info().image
+    }
+
+    fn actions(&self) -> usize {
+        self.world.info().actions
+    }
+
+    fn start_count(&self) -> usize {
+        self.clips.len()
+    }
+
+    fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
+        let clip = self.clips.get(index).ok_or_else(|| {
+            Error::Argument(format!(
+                "starting clip {index} does not exist: the world has {}",
+                self.clips.len()
+            ))
+        })?;
+        self.world.reset(clip)?;
+        self.last_start = index;
+        self.seed = params.seed;
+        Ok(())
+    }
+
+    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+        self.seed = params.seed;
+        let started = Instant::now();
+        self.world.step(action, &world_params(params))?;
+        Ok(StageTimes {
+            denoise: started.elapsed(),
+            ..StageTimes::default()
+        })
+    }
+
+    fn image(&mut self) -> Result<&[u8]> {
+        Ok(self.world.image())
+    }
+
+    fn snapshot(&mut self) -> Result<PlayerSnapshot> {
+        Ok(PlayerSnapshot::Published(self.world.snapshot().clone()))
+    }
+
+    fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
+        match saved {
+            PlayerSnapshot::Published(snapshot) => Ok(self.world.restore(snapshot)?),
+            _ => Err(PlayerSnapshot::wrong_kind()),
+        }
+    }
+
+    /// The policy that was trained in the world.
+    fn scripted_action(&mut self) -> Option<u32> {
+        self.world.policy_action(self.seed).ok()
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        let outcome = self.world.outcome()?;
+        Some(Outcome {
+            reward: outcome.expected_reward(),
+            end: outcome.end_probability(),
+            motion: None,
+        })
+    }
+
+    fn starting_clip(&self) -> Option<&Clip> {
+        self.clips.get(self.last_start)
+    }
+}
