@@ -14,7 +14,7 @@ use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 
 use super::columns::{ENGINE, START_NOTES, WORLD};
 use super::session_journal::{self as records, Entry, FrameRecord, RecordOptions};
-use super::{Frame, Notice, Player, columns};
+use super::{Frame, LearnedWorld, Notice, Player, columns};
 use crate::{Error, Result};
 
 /// Recording stops after this many frames.

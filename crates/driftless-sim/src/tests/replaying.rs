@@ -392,6 +392,7 @@ fn params() -> impl Strategy<Value = SamplerParams> {
                 recall,
                 temperature,
                 seed,
+                ..SamplerParams::default()
             }
         })
 }
