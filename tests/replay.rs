@@ -475,3 +475,60 @@ fn interrupted_export_leaves_nothing() {
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
+
+/// The agent with random weights of `driftless-diamond`'s tests, under a game's name.
+fn published(folder: &TempDir) -> PathBuf {
+    let file = folder.path().join("pong.pt");
+    let agent = root().join("crates/driftless-diamond/tests/data/small.pt");
+    std::fs::copy(agent, &file).unwrap();
+    file
+}
+
+#[test]
+fn published_world_replays_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, first) = (published(&folder), folder.path().join("first.npz"));
+    let (agent, first) = (path_str(&agent), path_str(&first));
+    let play = ["play", "--checkpoint", agent, "--headless", "--frames", "6"];
+    success(&[&play[..], &["--out", first]].concat());
+    let report = success(&["replay", first, "--checkpoint", agent]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+    // From the frames of another session, with another sampler on other threads.
+    let second = folder.path().join("second.npz");
+    let second = path_str(&second);
+    let options = [
+        "--clip",
+        first,
+        "--solver",
+        "heun",
+        "--sigma-max",
+        "3",
+        "--threads",
+        "1",
+    ];
+    success(&[&play[..], &options, &["--out", second]].concat());
+    let folder = path_str(folder.path());
+    let report = success(&["replay", second, "--checkpoint", folder, "--threads", "2"]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+}
+
+#[test]
+fn published_worlds_say_what_they_have_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = published(&folder);
+    let agent = path_str(&agent);
+    assert!(success(&["info", agent]).contains("rightfire (ArrowRight+Space, D+Space)"));
+    let out = folder.path().join("out.gif");
+    let play = ["play", "--checkpoint", agent, "--headless", "--frames", "1"];
+    let play = [&play[..], &["--out", path_str(&out)]].concat();
+    let message = failure(&[&play[..], &["--clip", "0"]].concat());
+    assert!(message.contains("holds no starting clips"), "{message}");
+    let message = failure(&[&play[..], &["--clip", "none.png", "--device", "wgpu"]].concat());
+    assert!(
+        message.contains("pong.pt is computed on the CPU"),
+        "{message}"
+    );
+    std::fs::copy(agent, folder.path().join("second.pt")).unwrap();
+    let message = failure(&["info", path_str(folder.path())]);
+    assert!(message.contains("holds 2 PyTorch files"), "{message}");
+}

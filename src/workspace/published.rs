@@ -82,6 +82,7 @@ fn sampling() -> SamplerParams {
 /// Returns an error if the checkpoint or the clip is missing or broken, if the clip is an index, or if the device is
 /// none that such worlds are computed on.
 pub fn open(file: &Path, device: DeviceOptions, clip: Option<&str>) -> Result<PlayableWorld> {
+    check_device(file, device)?;
     let agent = Agent::read(file)?;
     let (world, past) = (describe(file, &agent), agent.info().past);
     let shape = ClipShape {
@@ -103,6 +104,17 @@ pub fn open(file: &Path, device: DeviceOptions, clip: Option<&str>) -> Result<Pl
     open_with_clips(file, device, clips)
 }
 
+/// Refuses devices that these networks are not computed on.
+fn check_device(file: &Path, device: DeviceOptions) -> Result<()> {
+    if !matches!(device.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
+        return Err(Error::Argument(format!(
+            "--device: {} is computed on the CPU, expected auto or cpu",
+            file.display()
+        )));
+    }
+    Ok(())
+}
+
 /// As [`open`], with starting clips that were read.
 ///
 /// # Errors
@@ -112,12 +124,7 @@ pub fn open_with_clips(
     device: DeviceOptions,
     clips: Vec<Clip>,
 ) -> Result<PlayableWorld> {
-    if !matches!(device.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
-        return Err(Error::Argument(format!(
-            "--device: {} is computed on the CPU, expected auto or cpu",
-            file.display()
-        )));
-    }
+    check_device(file, device)?;
     let world = describe(file, &Agent::read(file)?);
     let name = world.name.clone();
     let path = file.to_owned();
