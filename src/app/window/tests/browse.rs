@@ -84,6 +84,7 @@ fn episode_is_held_out() {
         12
     );
     // The last one cannot be taken from its dataset, and it is said why.
+    wait_for(&mut window, "Remove");
     click(&mut window, "Remove");
     wait(&mut window, "the reason", |window| {
         window
