@@ -156,8 +156,9 @@ fn what_does_not_fit_is_refused_before_the_work() {
     };
     let error = refuse(&other_size);
     assert!(error.contains("as in the world"), "{error}");
+    let pong = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/pong");
     let no_clips = ClipOptions {
-        from: options.world.clone(),
+        from: Some(pong),
         ..options.clone()
     };
     let error = refuse(&no_clips);
