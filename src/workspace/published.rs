@@ -115,10 +115,10 @@ fn check_device(file: &Path, device: DeviceOptions) -> Result<()> {
     Ok(())
 }
 
-/// As [`open`], with starting clips that were read.
+/// As [`open()`], with starting clips that were read.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open()`].
 pub fn open_with_clips(
     file: &Path,
     device: DeviceOptions,
