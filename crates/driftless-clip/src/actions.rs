@@ -7,7 +7,7 @@
 /// standard deviation 1 for an action to be decided at low signal levels, before the frames are.
 pub const CHOSEN: f32 = 8.0;
 
-/// The numbers of an action, [actions]. All are 0 if it is not known: what led to the first frame of a
+/// The numbers of an action, `[actions]`. All are 0 if it is not known: what led to the first frame of a
 /// clip never is.
 pub fn numbers(action: Option<u32>, actions: usize) -> impl Iterator<Item = f32> {
     let value = move |i| if action == Some(i) { CHOSEN } else { 0.0 };
