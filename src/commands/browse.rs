@@ -1,9 +1,9 @@
 //! `driftless browse`: opens the window on the episodes of a dataset.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use driftless::{Result, app};
+use driftless::Result;
+use driftless::app::FirstPage;
 use driftless_data::DatasetInfo;
 
 /// Arguments of `browse`.
@@ -19,14 +19,5 @@ pub struct Args {
 /// Returns an error if the folder holds no dataset, or if there is no display.
 pub fn run(args: Args) -> Result<()> {
     DatasetInfo::read(&args.data)?;
-    let game = super::game_behind_a_page(None)?;
-    app::run(app::WindowOptions {
-        params: game.sampling,
-        game,
-        actions: Arc::default(),
-        fps: None,
-        record: None,
-        first: app::FirstPage::Browse(args.data),
-        home: None,
-    })
+    super::open_page(FirstPage::Browse(args.data), None)
 }

@@ -170,13 +170,7 @@ fn made<'a>(
                 .make(&request, &params, &mut |_| true)
                 .map_err(wrong)?;
             match &mut world {
-                Some(world) => {
-                    let sampling = SamplerParams {
-                        seed: params.seed,
-                        ..SamplerParams::of_world(maker.world())
-                    };
-                    Ok(redraw(world, &clip.clip(), &sampling)?)
-                }
+                Some(world) => Ok(redraw(world, &clip.clip(), params.seed)?),
                 None => Ok(clip.images),
             }
         }),

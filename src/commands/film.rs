@@ -129,11 +129,7 @@ pub fn run(args: &Args) -> Result<()> {
             !interrupt::requested()
         })?;
         if let Some(engine) = &mut engine {
-            let sampling = SamplerParams {
-                seed: params.seed,
-                ..SamplerParams::of_world(world)
-            };
-            clip.images = redraw(engine, &clip.clip(), &sampling)?;
+            clip.images = redraw(engine, &clip.clip(), params.seed)?;
         }
         clips.push(clip);
     }

@@ -28,12 +28,13 @@ pub mod worlds;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use driftless::workspace::world_file::OpenedWorld;
 use driftless::workspace::{IncludedWorlds, PlayableWorld, WorldNames};
-use driftless::{Error, Result, interrupt};
+use driftless::{Error, Result, app, interrupt};
 use driftless_data::text::{printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::DeviceChoice;
@@ -134,6 +135,20 @@ fn open_world(world: Option<&Path>) -> Result<OpenedWorld> {
         Some(world) => WorldNames::find(None).open(world),
         None => Ok(IncludedWorlds::find(None).default_world()?.into()),
     }
+}
+
+/// Opens the window on a page, with a paused world behind it.
+fn open_page(first: app::FirstPage, home: Option<PathBuf>) -> Result<()> {
+    let game = game_behind_a_page(home.clone())?;
+    app::run(app::WindowOptions {
+        params: game.sampling,
+        game,
+        fps: None,
+        actions: Arc::default(),
+        record: None,
+        first,
+        home,
+    })
 }
 
 /// The paused world behind a page: the default one if it can be opened.

@@ -1,10 +1,9 @@
 //! `driftless new`: opens the "New world" page.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use driftless::app::FirstStep;
-use driftless::{Error, Result, app};
+use driftless::app::{FirstPage, FirstStep, NewWorldOptions};
+use driftless::{Error, Result};
 use driftless_data::PathError as _;
 use driftless_worlds::SimulatorKind;
 
@@ -40,23 +39,15 @@ pub fn run(args: Args) -> Result<()> {
         }
     }
     super::recover::remind(args.home.clone());
-    let game = super::game_behind_a_page(args.home.clone())?;
     let first = match (args.world, args.data, args.run) {
         (Some(kind), _, _) => FirstStep::Record(kind),
         (_, Some(folder), _) => FirstStep::Data(folder),
         (_, _, Some(folder)) => FirstStep::Run(folder),
         _ => FirstStep::Source,
     };
-    app::run(app::WindowOptions {
-        params: game.sampling,
-        game,
-        fps: None,
-        actions: Arc::default(),
-        record: None,
-        first: app::FirstPage::NewWorld(app::NewWorldOptions {
-            first,
-            settings: args.config,
-        }),
-        home: args.home,
-    })
+    let options = NewWorldOptions {
+        first,
+        settings: args.config,
+    };
+    super::open_page(FirstPage::NewWorld(options), args.home)
 }

@@ -163,16 +163,7 @@ fn show_cells(args: &Args, folder: PathBuf) -> Result<()> {
         let what = format!("holds pictures of cells and no frames, expected a world for {option}");
         return Err(Error::invalid(folder, what));
     }
-    let game = super::game_behind_a_page(None)?;
-    app::run(app::WindowOptions {
-        params: game.sampling,
-        game,
-        actions: Arc::default(),
-        fps: None,
-        record: None,
-        first: app::FirstPage::Cells(folder),
-        home: None,
-    })
+    super::open_page(app::FirstPage::Cells(folder), None)
 }
 
 /// Checks that a recording can be written to `path` when the window closes.

@@ -84,6 +84,15 @@ impl<T> Drop for BackgroundTask<T> {
     }
 }
 
+/// The next of the answers that a thread sends, if one has arrived; `ended` once the thread is gone.
+pub fn next_answer<T>(answers: &Receiver<T>, ended: T) -> Option<T> {
+    match answers.try_recv() {
+        Ok(answer) => Some(answer),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Disconnected) => Some(ended),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -244,6 +244,7 @@ pub fn starting_clips(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use driftless_clip::{ClipParams, ClipRequest};
     use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 
     #[test]
@@ -270,6 +271,39 @@ mod tests {
         player.start(1, &params).unwrap();
         plain.start(0, &params).unwrap();
         assert!(player.image().unwrap() == plain.image().unwrap());
+    }
+
+    #[test]
+    fn clip_from_words_keeps_its_actions_and_origin() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pong");
+        let origin = CheckpointOrigin {
+            folder,
+            device: DeviceChoice::Cpu.into(),
+        };
+        let made = ClipOrigin::new(&ClipRequest::new("up"), &params());
+        let clip = GivenClip {
+            images: Arc::new(vec![90; 3 * 64 * 64 * 3]),
+            actions: vec![0, 2, 1],
+            origin: Some(made.clone()),
+        };
+        let game = PlayableWorld::learned_from_clip(origin, &clip).unwrap();
+        let mut player = (game.player)(&GpuSource::Own).unwrap();
+        player
+            .start(game.first_clip, &SamplerParams::default())
+            .unwrap();
+        let world = player.learned().unwrap();
+        assert_eq!(world.starting_clip().unwrap().actions, clip.actions);
+        let note = world.starting_note().unwrap().clone();
+        assert_eq!(serde_json::from_value::<ClipOrigin>(note).unwrap(), made);
+    }
+
+    fn params() -> ClipParams {
+        ClipParams {
+            frames: 3,
+            steps: 4,
+            guidance: 2.0,
+            seed: 7,
+        }
     }
 
     #[test]

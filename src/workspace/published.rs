@@ -85,6 +85,8 @@ pub fn open(file: &Path, device: DeviceOptions, clip: Option<&str>) -> Result<Pl
     check_device(file, device)?;
     let agent = Agent::read(file)?;
     let (world, past) = (describe(file, &agent), agent.info().past);
+    // The player's thread reads its own.
+    drop(agent);
     let shape = ClipShape {
         image: world.image,
         fps: world.fps,
@@ -101,7 +103,7 @@ pub fn open(file: &Path, device: DeviceOptions, clip: Option<&str>) -> Result<Pl
         Some(file) => vec![starting_clip::read(Path::new(file), shape)?],
         None => Vec::new(),
     };
-    open_with_clips(file, device, clips)
+    Ok(playable(file, world, device, clips))
 }
 
 /// Refuses devices that these networks are not computed on.
@@ -126,9 +128,18 @@ pub fn open_with_clips(
 ) -> Result<PlayableWorld> {
     check_device(file, device)?;
     let world = describe(file, &Agent::read(file)?);
+    Ok(playable(file, world, device, clips))
+}
+
+fn playable(
+    file: &Path,
+    world: DatasetInfo,
+    device: DeviceOptions,
+    clips: Vec<Clip>,
+) -> PlayableWorld {
     let name = world.name.clone();
     let path = file.to_owned();
-    Ok(PlayableWorld {
+    PlayableWorld {
         world,
         dynamics: None,
         published: true,
@@ -146,5 +157,5 @@ pub fn open_with_clips(
             let player = PublishedWorld::new(world, name.clone(), clips.clone());
             Ok(Box::new(player))
         }),
-    })
+    }
 }

@@ -82,7 +82,18 @@ fn everything_the_network_is_told_matters() {
     assert_eq!(plain.dims(), [1, 3, 26]);
     let mut with_first = input(3, &[3, 4], 0.5, 20);
     with_first.given = Tensor::new(&[[1_f32, 0.0, 0.0]], &Device::Cpu).unwrap();
+    let changed = |at: usize| {
+        let mut change = vec![0_f32; 3 * 26];
+        change[at] = 1.0;
+        let change = Tensor::from_vec(change, (1, 3, 26), &Device::Cpu).unwrap();
+        let input = input(3, &[3, 4], 0.5, 20);
+        ClipInput {
+            z: (&input.z + change).unwrap(),
+            ..input
+        }
+    };
     let others = [
+        ("an action", changed(26 + 25)),
         ("a word", input(3, &[3, 5], 0.5, 20)),
         ("the order of words", input(3, &[4, 3], 0.5, 20)),
         ("the number of words", input(3, &[3, 4, 4], 0.5, 20)),

@@ -41,7 +41,8 @@ impl Change {
     /// # Errors
     /// Returns an error if a file cannot be written or has been moved meanwhile.
     pub fn undo(&self) -> Result<()> {
-        for (from, to) in &self.moved {
+        // A change that broke off has not taken them away yet.
+        for (from, to) in self.moved.iter().filter(|(from, _)| !from.exists()) {
             link_or_copy(to, from)?;
         }
         for (path, before) in self.captions.iter().rev() {
@@ -127,15 +128,43 @@ pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
 }
 
 /// The dataset beside this one that [`hold_out`] is meant for: `NAME-val`.
-pub fn held_out_folder(folder: &Path) -> PathBuf {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    folder.with_file_name(format!("{name}-val"))
+///
+/// # Errors
+/// As [`beside`].
+pub fn held_out_folder(folder: &Path) -> Result<PathBuf> {
+    beside(folder, "-val")
 }
 
-/// Puts parts of an episode in its place and moves the whole to another folder.
+/// A folder beside this one, whose name is its own with this ending, wherever the current folder is.
+///
+/// # Errors
+/// Returns an error if the folder does not exist.
+pub fn beside(folder: &Path, ending: &str) -> Result<PathBuf> {
+    let folder = folder.canonicalize().map_err(|e| Error::io(folder, e))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(folder.with_file_name(format!("{name}{ending}")))
+}
+
+/// Puts parts of an episode in its place and moves the whole to another folder. If it fails, nothing is changed.
 fn replace(folder: &Path, file: &str, parts: &[Range<usize>], to: &Path) -> Result<Change> {
-    let path = folder.join(file);
     let mut change = Change::default();
+    if let Err(error) = replace_with(&mut change, folder, file, parts, to) {
+        // The first error is the one that tells why; what cannot be undone leaves the episode twice.
+        let _ = change.undo();
+        return Err(error);
+    }
+    Ok(change)
+}
+
+/// As [`replace`]; `change` tells what has been done, even after an error.
+fn replace_with(
+    change: &mut Change,
+    folder: &Path,
+    file: &str,
+    parts: &[Range<usize>],
+    to: &Path,
+) -> Result<()> {
+    let path = folder.join(file);
     let lines = captions::read_file(folder)?.into_iter();
     let (own, mut kept): (Vec<_>, Vec<_>) = lines.partition(|line| line.file == file);
     if !parts.is_empty() {
@@ -165,6 +194,10 @@ fn replace(folder: &Path, file: &str, parts: &[Range<usize>], to: &Path) -> Resu
     let there = to.join(CAPTIONS);
     if !renamed.is_empty() {
         let mut bytes = std::fs::read(&there).unwrap_or_default();
+        // A line that a person wrote last may lack its end.
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            bytes.push(b'\n');
+        }
         bytes.extend(captions::to_lines(&renamed)?);
         change.write_captions(&there, &bytes)?;
     }
@@ -175,8 +208,7 @@ fn replace(folder: &Path, file: &str, parts: &[Range<usize>], to: &Path) -> Resu
     for (from, _) in &change.moved {
         std::fs::remove_file(from).map_err(|e| Error::io(from, e))?;
     }
-    sync_folder(folder)?;
-    Ok(change)
+    sync_folder(folder)
 }
 
 fn check_parts(path: &Path, parts: &[Range<usize>], frames: usize) -> Result<()> {

@@ -125,7 +125,9 @@ fn removed_and_held_out_episodes_keep_their_captions() {
     std::fs::create_dir(&folder).unwrap();
     dataset(&folder);
     let before = contents(&folder);
-    assert_eq!(held_out_folder(&folder), other);
+    let root = root.path().canonicalize().unwrap();
+    assert_eq!(held_out_folder(&folder).unwrap(), root.join("game-val"));
+    assert!(beside(&root.join("none"), "-val").is_err());
     let change = hold_out(&folder, "b.npz", &other).unwrap();
     assert_eq!(names(&other), ["b.en.txt", "b.npz", CAPTIONS, INFO]);
     let captions = captions::read(&other).unwrap().unwrap();
@@ -174,6 +176,42 @@ fn what_does_not_fit_changes_nothing() {
     let error = hold_out(&folder, "a.npz", &other).unwrap_err().to_string();
     assert!(error.contains("other frames or actions"), "{error}");
     assert_eq!(contents(&folder), before);
+}
+
+#[test]
+fn failed_change_leaves_no_parts() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("game");
+    std::fs::create_dir(&folder).unwrap();
+    dataset(&folder);
+    // Where the whole should go lies a file.
+    std::fs::write(folder.join(REMOVED), b"in the way").unwrap();
+    let before = contents(&folder);
+    assert!(cut(&folder, "a.npz", 1..3).is_err());
+    assert!(split(&folder, "a.npz", 2).is_err());
+    assert!(remove(&folder, "b.npz").is_err());
+    assert_eq!(contents(&folder), before);
+}
+
+#[test]
+fn captions_are_added_after_a_line_without_end() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("game");
+    std::fs::create_dir(&folder).unwrap();
+    dataset(&folder);
+    let other = beside(&folder, "-val").unwrap();
+    hold_out(&folder, "b.npz", &other).unwrap();
+    let path = other.join(CAPTIONS);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.trim_end()).unwrap();
+    dataset(&folder);
+    hold_out(&folder, "b.npz", &other).unwrap();
+    let files: Vec<String> = captions::read_file(&other)
+        .unwrap()
+        .into_iter()
+        .map(|line| line.file)
+        .collect();
+    assert_eq!(files, ["b.npz", "b-2.npz"]);
 }
 
 #[test]

@@ -43,18 +43,22 @@ pub fn rollout_with_progress(
 }
 
 /// The frames of a clip as the world draws them: the first stays, each of the others is predicted from those
-/// before it under the clip's actions; u8 RGB `[T, H, W, 3]`.
+/// before it under the clip's actions, with the world's own sampler parameters; u8 RGB `[T, H, W, 3]`.
 ///
 /// # Errors
 /// As [`rollout`].
-pub fn redraw(engine: &mut Sampler, clip: &Clip, params: &SamplerParams) -> Result<Vec<u8>> {
+pub fn redraw(engine: &mut Sampler, clip: &Clip, seed: u64) -> Result<Vec<u8>> {
+    let params = SamplerParams {
+        seed,
+        ..SamplerParams::of_world(engine.world())
+    };
     let mut images = clip.images[..engine.world().image_len().min(clip.images.len())].to_vec();
     let first = Clip {
         images: images.clone(),
         actions: vec![0],
     };
     let rest = clip.actions.get(1..).unwrap_or_default();
-    images.extend(rollout(engine, &first, rest, params)?);
+    images.extend(rollout(engine, &first, rest, &params)?);
     Ok(images)
 }
 

@@ -16,7 +16,7 @@ use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
 
 use crate::error::{Error, Result};
-use crate::games::{clip_of, device};
+use crate::players::{clip_of, device};
 use crate::settings;
 
 /// Predicts the frames of a learned world, one after another.
@@ -30,8 +30,11 @@ pub struct Engine {
 struct State {
     sampler: Sampler,
     params: SamplerParams,
-    saved: Vec<Option<Snapshot>>,
 }
+
+/// Where an engine is.
+#[pyclass(module = "driftless._driftless", frozen)]
+pub struct EngineState(Snapshot);
 
 #[pymethods]
 impl Engine {
@@ -172,32 +175,14 @@ impl Engine {
         PyArray1::from_vec(py, images).reshape([count, height, width, 3])
     }
 
-    /// Saves the state; returns its number.
-    fn save(&self) -> PyResult<usize> {
-        self.with(|state| {
-            let snapshot = state.sampler.snapshot()?;
-            state.saved.push(Some(snapshot));
-            Ok(state.saved.len() - 1)
-        })
+    /// The state.
+    fn snapshot(&self) -> PyResult<EngineState> {
+        self.with(|state| Ok(EngineState(state.sampler.snapshot()?)))
     }
 
-    /// Returns to a saved state.
-    fn load(&self, number: usize) -> PyResult<()> {
-        self.with(|state| {
-            let saved = state.saved.get(number).and_then(Option::as_ref);
-            let saved = saved.ok_or_else(|| Error::Value(format!("no saved state {number}")))?;
-            Ok(state.sampler.restore(saved)?)
-        })
-    }
-
-    /// Frees a saved state.
-    fn forget(&self, number: usize) -> PyResult<()> {
-        self.with(|state| {
-            if let Some(saved) = state.saved.get_mut(number) {
-                *saved = None;
-            }
-            Ok(())
-        })
+    /// Returns to a state.
+    fn restore(&self, saved: &EngineState) -> PyResult<()> {
+        self.with(|state| Ok(state.sampler.restore(&saved.0)?))
     }
 }
 
@@ -215,7 +200,6 @@ impl Engine {
             state: Mutex::new(State {
                 params: SamplerParams::of_world(world),
                 sampler,
-                saved: Vec::new(),
             }),
         })
     }

@@ -1,8 +1,7 @@
 //! Many games of one world, which advance together on several threads.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
 use pyo3::prelude::*;
@@ -10,17 +9,14 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Outcome, SamplerParams, Threads};
-use driftless_model::checkpoint::{self, STARTING_CLIPS};
-use driftless_model::starting_clips;
+use driftless_engine::{Outcome, SamplerParams};
+use driftless_model::checkpoint;
 use driftless_sim::{LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use crate::error::{Error, Result};
+use crate::players::{check_count, clip_of, learned};
 use crate::settings;
-
-/// The most games.
-const MAX_GAMES: usize = 4096;
 
 /// N games of a learned world or a simulator.
 #[pyclass(module = "driftless._driftless", frozen)]
@@ -456,91 +452,4 @@ fn outcome(predicted: Option<Outcome>) -> (f32, bool) {
 fn no_game(count: usize) -> Error {
     let most = count.saturating_sub(1);
     Error::Value(format!("there is no such game, expected 0 to {most}"))
-}
-
-/// Frames u8 [T, H, W, 3] of this height and width, and the actions that led to them, [T].
-///
-/// # Errors
-/// Returns an error if they have another shape.
-pub fn clip_of(
-    images: &PyReadonlyArray4<'_, u8>,
-    actions: &PyReadonlyArray1<'_, u32>,
-    [height, width]: [usize; 2],
-) -> Result<Clip> {
-    let (images, actions) = (images.as_array(), actions.as_array());
-    let expected = [actions.len(), height, width, 3];
-    if images.shape() != expected || actions.is_empty() {
-        let what = format!(
-            "images have shape {:?}, expected {expected:?} for {} actions",
-            images.shape(),
-            actions.len()
-        );
-        return Err(Error::Value(what));
-    }
-    Ok(Clip {
-        images: images.iter().copied().collect(),
-        actions: actions.iter().copied().collect(),
-    })
-}
-
-fn check_count(count: usize) -> Result<()> {
-    if (1..=MAX_GAMES).contains(&count) {
-        return Ok(());
-    }
-    let what = format!("{count} games are out of range, expected 1 to {MAX_GAMES}");
-    Err(Error::Value(what))
-}
-
-/// The devices, as the command line names them.
-const DEVICES: [(&str, DeviceChoice); 6] = [
-    ("auto", DeviceChoice::Auto),
-    ("cpu", DeviceChoice::Cpu),
-    ("cuda", DeviceChoice::Cuda),
-    ("metal", DeviceChoice::Metal),
-    ("wgpu", DeviceChoice::Wgpu),
-    ("wgpu-f16", DeviceChoice::WgpuF16),
-];
-
-/// The device with this name.
-///
-/// # Errors
-/// Returns an error that lists the names.
-pub fn device(name: &str) -> Result<DeviceChoice> {
-    let known = DEVICES.iter().find(|(known, _)| *known == name);
-    known.map(|(_, device)| *device).ok_or_else(|| {
-        let names = DEVICES.map(|(name, _)| name).join(", ");
-        Error::Value(format!("no device {name:?}, expected one of {names}"))
-    })
-}
-
-/// Players of a learned world that share its weights.
-fn learned(
-    folder: &std::path::Path,
-    count: usize,
-    device_name: &str,
-    threads: usize,
-) -> Result<Vec<Box<dyn Player>>> {
-    check_count(count)?;
-    let own = match (count, NonZeroUsize::new(threads)) {
-        (1, Some(threads)) => Threads::Exactly(threads),
-        (1, None) => Threads::Auto,
-        _ => Threads::Exactly(NonZeroUsize::MIN),
-    };
-    let options = DeviceOptions {
-        device: device(device_name)?,
-        threads: own,
-    };
-    let engine = driftless_engine::open(folder, options, &GpuSource::Own)?;
-    let clips = starting_clips::read(&folder.join(STARTING_CLIPS), engine.world())?;
-    let clips: Arc<[Clip]> = clips.into();
-    let mut engines = Vec::with_capacity(count);
-    for _ in 1..count {
-        engines.push(engine.fork()?);
-    }
-    engines.push(engine);
-    let player = |engine| {
-        let player: Box<dyn Player> = Box::new(LearnedWorld::new(engine, Arc::clone(&clips)));
-        player
-    };
-    Ok(engines.into_iter().map(player).collect())
 }

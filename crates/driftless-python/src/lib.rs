@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod flow;
 mod games;
+mod players;
 mod settings;
 
 use pyo3::prelude::*;
@@ -16,7 +17,7 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _driftless {
     #[pymodule_export]
-    use crate::engine::Engine;
+    use crate::engine::{Engine, EngineState};
     #[pymodule_export]
     use crate::flow::{coefficients, solve};
     #[pymodule_export]

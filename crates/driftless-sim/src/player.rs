@@ -162,6 +162,19 @@ pub struct LearnedWorld {
     inspecting: bool,
 }
 
+/// The starting clip with this index.
+///
+/// # Errors
+/// Returns an error if there is none.
+pub(super) fn clip_at(clips: &[Clip], index: usize) -> Result<&Clip> {
+    clips.get(index).ok_or_else(|| {
+        Error::Argument(format!(
+            "starting clip {index} does not exist: the world has {}",
+            clips.len()
+        ))
+    })
+}
+
 /// What a learned world started from.
 enum LastStart {
     /// One of its own clips, by index.
@@ -323,12 +336,7 @@ impl Player for LearnedWorld {
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
-        let clip = self.clips.get(index).ok_or_else(|| {
-            Error::Argument(format!(
-                "starting clip {index} does not exist: the world has {}",
-                self.clips.len()
-            ))
-        })?;
+        let clip = clip_at(&self.clips, index)?;
         self.engine.reset(clip, params)?;
         self.last_start = LastStart::Own(index);
         Ok(())

@@ -7,8 +7,8 @@ use driftless_data::Clip;
 use driftless_diamond::{EdmParams, EdmSolver, World, WorldParams};
 use driftless_engine::{Outcome, SamplerParams, Solver, StageTimes};
 
-use super::player::{Player, PlayerSnapshot};
-use crate::{Error, Result};
+use super::player::{Player, PlayerSnapshot, clip_at};
+use crate::Result;
 
 /// A published world and its starting clips.
 pub struct PublishedWorld {
@@ -93,12 +93,7 @@ impl Player for PublishedWorld {
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
-        let clip = self.clips.get(index).ok_or_else(|| {
-            Error::Argument(format!(
-                "starting clip {index} does not exist: the world has {}",
-                self.clips.len()
-            ))
-        })?;
+        let clip = clip_at(&self.clips, index)?;
         self.world.reset(clip)?;
         self.last_start = index;
         self.seed = params.seed;

@@ -16,8 +16,6 @@ use std::time::Instant;
 use eframe::egui;
 use eframe::egui::{Align, Key, Layout, Margin, RichText, Ui};
 
-use driftless_data::fs::unused_path;
-
 use self::view::{ActionTable, Shown, View};
 use self::worker::{Answer, Edit, Remapping, Worker};
 use super::theme;
@@ -193,13 +191,7 @@ impl BrowsePage {
             Asked::Remap => {
                 if let Some(table) = &view.remapping {
                     let (actions, map) = table.result();
-                    let name = self.folder.file_name().unwrap_or_default();
-                    let name = format!("{}-actions", name.to_string_lossy());
-                    worker.remap(Remapping {
-                        out: unused_path(&self.folder.with_file_name(name)),
-                        actions,
-                        map,
-                    });
+                    worker.remap(Remapping { actions, map });
                     view.copied = Some(0);
                 }
             }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_data::edit::{self, Change};
+use driftless_data::fs::unused_path;
 use driftless_data::listing::{self, ListedFile};
 use driftless_data::{ActionSpec, DatasetInfo, Episode};
 
 use crate::workspace::Notify;
+use crate::workspace::background_task::next_answer;
 use crate::{Error, Result};
 
 /// What is done to the episode in a file of the dataset.
@@ -25,28 +27,9 @@ pub(super) enum Edit {
     HoldOut,
 }
 
-impl Edit {
-    /// What is said once it is done.
-    fn done(&self, file: &str, folder: &Path) -> String {
-        match self {
-            Self::Cut(range) => {
-                format!("Kept frames {} to {} of {file}", range.start, range.end - 1)
-            }
-            Self::Split(at) => format!("Divided {file} at frame {at}"),
-            Self::Remove => format!("Moved {file} into the folder {}", edit::REMOVED),
-            Self::HoldOut => {
-                let other = edit::held_out_folder(folder);
-                let name = other.file_name().unwrap_or_default();
-                format!("Moved {file} to {}", name.to_string_lossy())
-            }
-        }
-    }
-}
-
 /// A new dataset with other actions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Remapping {
-    pub out: PathBuf,
     pub actions: Vec<ActionSpec>,
     /// What becomes of each action.
     pub map: Vec<u32>,
@@ -153,11 +136,7 @@ impl Worker {
 
     /// The next answer, if one has arrived.
     pub fn take(&self) -> Option<Answer> {
-        match self.answers.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Answer::Ended),
-        }
+        next_answer(&self.answers, Answer::Ended)
     }
 }
 
@@ -214,16 +193,10 @@ impl Thread {
                 self.send(Answer::Read(file, episode));
                 Ok(())
             }
-            Job::Edit(file, change) => {
-                let folder = &self.folder;
-                let changed = match &change {
-                    Edit::Cut(range) => edit::cut(folder, &file, range.clone())?,
-                    Edit::Split(at) => edit::split(folder, &file, *at)?,
-                    Edit::Remove => edit::remove(folder, &file)?,
-                    Edit::HoldOut => edit::hold_out(folder, &file, &edit::held_out_folder(folder))?,
-                };
-                self.changes.push(changed);
-                self.list(Some(change.done(&file, &self.folder)))
+            Job::Edit(file, edit) => {
+                let (change, done) = self.edit(&file, edit)?;
+                self.changes.push(change);
+                self.list(Some(done))
             }
             Job::Undo => {
                 let Some(change) = self.changes.last() else {
@@ -237,8 +210,34 @@ impl Thread {
         }
     }
 
+    /// Changes the episode in a file; also returns what is said then.
+    fn edit(&self, file: &str, edit: Edit) -> Result<(Change, String)> {
+        let folder = &self.folder;
+        Ok(match edit {
+            Edit::Cut(range) => {
+                let done = format!("Kept frames {} to {} of {file}", range.start, range.end - 1);
+                (edit::cut(folder, file, range)?, done)
+            }
+            Edit::Split(at) => {
+                let done = format!("Divided {file} at frame {at}");
+                (edit::split(folder, file, at)?, done)
+            }
+            Edit::Remove => {
+                let done = format!("Moved {file} into the folder {}", edit::REMOVED);
+                (edit::remove(folder, file)?, done)
+            }
+            Edit::HoldOut => {
+                let other = edit::held_out_folder(folder)?;
+                let name = other.file_name().unwrap_or_default();
+                let done = format!("Moved {file} to {}", name.to_string_lossy());
+                (edit::hold_out(folder, file, &other)?, done)
+            }
+        })
+    }
+
     fn remap(&self, remapping: Remapping) -> Result<()> {
-        let Remapping { out, actions, map } = remapping;
+        let Remapping { actions, map } = remapping;
+        let out = unused_path(&edit::beside(&self.folder, "-actions")?);
         edit::remap(&self.folder, &out, actions, &map, &mut |done| {
             self.send(Answer::Copied(done));
             !self.cancelled.load(Ordering::Relaxed)

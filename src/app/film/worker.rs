@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_clip::{ClipConfig, ClipMaker, ClipOrigin, ClipParams, ClipRequest, MadeClip};
-use driftless_engine::{GpuSource, Sampler, SamplerParams, candle_device, rollout};
+use driftless_engine::{GpuSource, Sampler, candle_device, rollout};
 use driftless_model::config::WorldConfig;
 
 use crate::workspace::Notify;
+use crate::workspace::background_task::next_answer;
 use crate::workspace::playable_world::CheckpointOrigin;
 use crate::{Error, Result};
 
@@ -108,11 +109,7 @@ impl Worker {
 
     /// The next answer, if one has arrived.
     pub fn take(&self) -> Option<Answer> {
-        match self.answers.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Answer::Ended),
-        }
+        next_answer(&self.answers, Answer::Ended)
     }
 }
 
@@ -180,7 +177,7 @@ impl Thread {
             })?;
             let mut origin = ClipOrigin::new(&job.request, &params);
             if job.world_draws {
-                self.redraw(maker, &mut clip, params.seed)?;
+                self.redraw(&mut clip, params.seed)?;
                 origin.drawn_by_world = true;
             }
             self.send(Answer::Clip(number, i, clip, origin, started.elapsed()));
@@ -189,7 +186,7 @@ impl Thread {
     }
 
     /// Lets the world draw the frames after the first.
-    fn redraw(&mut self, maker: &ClipMaker, clip: &mut MadeClip, seed: u64) -> Result<()> {
+    fn redraw(&mut self, clip: &mut MadeClip, seed: u64) -> Result<()> {
         let engine = match &mut self.engine {
             Some(engine) => engine,
             empty => {
@@ -198,11 +195,7 @@ impl Thread {
                 empty.insert(opened)
             }
         };
-        let sampling = SamplerParams {
-            seed,
-            ..SamplerParams::of_world(maker.world())
-        };
-        clip.images = rollout::redraw(engine, &clip.clip(), &sampling)?;
+        clip.images = rollout::redraw(engine, &clip.clip(), seed)?;
         Ok(())
     }
 }

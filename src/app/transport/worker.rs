@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use driftless_data::PathError as _;
 use driftless_flow::solver::Method;
@@ -17,6 +17,7 @@ use super::specimens::Specimens;
 use super::starts::Starts;
 use super::wish::{Wish, dose_series};
 use crate::workspace::Notify;
+use crate::workspace::background_task::next_answer;
 use crate::{Error, Result};
 
 /// If a picture takes longer, a quick one comes first.
@@ -136,11 +137,7 @@ impl Worker {
 
     /// The next answer, if one has arrived.
     pub fn take(&self) -> Option<Answer> {
-        match self.answers.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Answer::Ended),
-        }
+        next_answer(&self.answers, Answer::Ended)
     }
 }
 

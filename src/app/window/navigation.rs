@@ -1,6 +1,5 @@
 //! Where the user is: the game, a page, or a game played from the "New world" page.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,8 +10,8 @@ use driftless_data::layout::{EPISODE_EXTENSION, dataset};
 use driftless_engine::DeviceOptions;
 use driftless_model::checkpoint::CONFIG;
 use driftless_sim::{Frame, History, Session};
-use driftless_worlds::SimulatorKind;
 
+use super::screen::Screen;
 use crate::app::browse::{BrowsePage, Told};
 use crate::app::film::{FilmPage, PageEnd as FilmEnd};
 use crate::app::new_world::{NewWorldPage, PageRequest, banner};
@@ -24,46 +23,6 @@ use crate::workspace::playable_world::{CheckpointOrigin, GivenClip};
 use crate::workspace::world_file::{self, is_world_file};
 use crate::workspace::{BackgroundTask, Notify, PlayableWorld, UserPaths};
 use crate::{Error, Result};
-
-/// What the window currently shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Screen {
-    /// The main game.
-    Game,
-    /// The "New world" page.
-    NewWorld {
-        /// Whether going back resumes the game.
-        resume: bool,
-    },
-    /// The worlds page.
-    Worlds {
-        /// Whether closing the page resumes the game.
-        resume: bool,
-    },
-    /// The page of a transport network.
-    Cells {
-        /// Whether closing the page resumes the game.
-        resume: bool,
-    },
-    /// The page that makes clips from words.
-    Film {
-        /// Whether closing the page resumes the game.
-        resume: bool,
-    },
-    /// The episodes of a dataset.
-    Browse {
-        /// Whether closing the page resumes the game.
-        resume: bool,
-    },
-    /// A simulator whose every frame is recorded.
-    Recording(SimulatorKind, Episodes),
-    /// The current checkpoint of a training run.
-    TryOut,
-}
-
-/// The episodes seen in a recording, by the sequence number of their first frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Episodes(BTreeSet<u64>);
 
 /// The main game, parked while another is played from the "New world" page.
 pub(super) struct ParkedGame {
@@ -153,26 +112,12 @@ impl Navigation {
 
     /// Whether a page covers the game.
     pub fn is_on_page(&self) -> bool {
-        matches!(
-            self.screen,
-            Screen::NewWorld { .. }
-                | Screen::Worlds { .. }
-                | Screen::Cells { .. }
-                | Screen::Film { .. }
-                | Screen::Browse { .. }
-        )
+        self.screen.resume().is_some()
     }
 
     /// Whether leaving the page that covers the game resumes it.
     pub fn resumes(&self) -> bool {
-        matches!(
-            self.screen,
-            Screen::NewWorld { resume: true }
-                | Screen::Worlds { resume: true }
-                | Screen::Cells { resume: true }
-                | Screen::Film { resume: true }
-                | Screen::Browse { resume: true }
-        )
+        self.screen.resume() == Some(true)
     }
 
     pub fn is_training(&self) -> bool {
@@ -450,14 +395,8 @@ impl Navigation {
         };
         let read = task.take()?;
         self.loading = None;
-        let takes = matches!(
-            self.screen,
-            Screen::Game
-                | Screen::Worlds { .. }
-                | Screen::Cells { .. }
-                | Screen::Film { .. }
-                | Screen::Browse { .. }
-        );
+        let is_new_world = matches!(self.screen, Screen::NewWorld { .. });
+        let takes = self.screen == Screen::Game || (self.is_on_page() && !is_new_world);
         takes.then(|| read.map(loaded))
     }
 
@@ -472,12 +411,7 @@ impl Navigation {
                 Err("Go back to the New world page before opening another world.".into())
             }
             _ if is_world_file(path) && !folder => Ok(DroppedFile::WorldFile),
-            Screen::Worlds { .. }
-            | Screen::Cells { .. }
-            | Screen::Film { .. }
-            | Screen::Browse { .. }
-                if !folder =>
-            {
+            _ if self.is_on_page() && !folder => {
                 Err("Drop a checkpoint folder or a .driftless file here.".into())
             }
             _ if folder && path.join(CONFIG).is_file() => Ok(DroppedFile::World),
@@ -503,21 +437,16 @@ impl Navigation {
             Screen::Recording(_, episodes) => {
                 let sequence = frame.map_or(0, |frame| {
                     let first = frame.sequence - frame.number.min(frame.sequence);
-                    episodes.0.insert(first);
+                    episodes.insert(first);
                     frame.sequence
                 });
-                banner::recording(ui, sequence, episodes.0.len())
+                banner::recording(ui, sequence, episodes.len())
             }
             Screen::TryOut => {
                 let saved = self.page.as_ref().and_then(NewWorldPage::saved);
                 banner::try_out(ui, saved)
             }
-            Screen::Game
-            | Screen::NewWorld { .. }
-            | Screen::Worlds { .. }
-            | Screen::Cells { .. }
-            | Screen::Film { .. }
-            | Screen::Browse { .. } => None,
+            _ => None,
         }
     }
 

@@ -13,9 +13,10 @@ use driftless_worlds::SimulatorKind;
 
 use super::environment::Environment;
 use super::game::EndedWorld;
-use super::navigation::{Navigation, Screen};
+use super::navigation::Navigation;
 use super::play::Play;
 use super::save::PictureUse;
+use super::screen::Screen;
 use crate::app::browse::Told;
 use crate::app::new_world::NewWorldPage;
 use crate::app::transport::TransportPage;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Sampler;
+use crate::rollout::redraw;
 use crate::testing::{cpu_sampler, memory_config, reference_sampler};
 
 pub(super) fn engines(config: &WorldConfig) -> Vec<Sampler> {
@@ -367,6 +368,33 @@ fn recorded_passes_lead_to_the_frame() {
         engine.record_passes(false);
         assert!(engine.passes().is_empty());
     }
+}
+
+#[test]
+fn redrawn_clip_is_a_rollout_of_its_first_frame() {
+    let config = small_config();
+    let mut engine = cpu_sampler(&world(&config));
+    let len = config.image_len();
+    let mut start = clip(&config, 4);
+    start.actions = vec![0, 1, 0, 1];
+    let drawn = redraw(&mut engine, &start, 5).unwrap();
+    assert_eq!(drawn.len(), start.images.len());
+    assert_eq!(drawn[..len], start.images[..len]);
+    let params = SamplerParams {
+        seed: 5,
+        ..SamplerParams::of_world(&config)
+    };
+    let first = Clip {
+        images: start.images[..len].to_vec(),
+        actions: vec![0],
+    };
+    engine.reset(&first, &params).unwrap();
+    for (frame, action) in drawn[len..].chunks_exact(len).zip([1, 0, 1]) {
+        engine.step(action, &params).unwrap();
+        assert!(engine.image().unwrap() == frame);
+    }
+    let other = redraw(&mut engine, &start, 6).unwrap();
+    assert!(other[len..] != drawn[len..], "the seed does nothing");
 }
 
 #[test]

@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._driftless import Engine as _Engine
+from ._driftless import EngineState
 from .worlds import find_world
-
-
-class Saved:
-    """A saved state of an :class:`Engine`."""
-
-    def __init__(self, engine: _Engine, number: int):
-        self._engine = engine
-        self.number = number
-
-    def __del__(self) -> None:
-        self._engine.forget(self.number)
 
 
 class Engine:
@@ -129,11 +119,11 @@ class Engine:
         """Frames of latents: float32 ``(N, numbers)`` to uint8 ``(N, height, width, 3)``."""
         return self._engine.decode(np.ascontiguousarray(latents, np.float32))
 
-    def snapshot(self) -> Saved:
+    def snapshot(self) -> EngineState:
         """The state; :meth:`restore` goes on from there, bit for bit."""
-        return Saved(self._engine, self._engine.save())
+        return self._engine.snapshot()
 
-    def restore(self, saved: Saved) -> np.ndarray:
+    def restore(self, saved: EngineState) -> np.ndarray:
         """Returns to a state; returns its frame."""
-        self._engine.load(saved.number)
+        self._engine.restore(saved)
         return self.image

@@ -5,7 +5,8 @@ use std::time::Instant;
 use eframe::egui::{Key, Popup};
 
 use super::super::environment::Environment;
-use super::super::navigation::{Navigation, Screen};
+use super::super::navigation::Navigation;
+use super::super::screen::Screen;
 use super::Stage;
 use crate::app::keys::Shortcut;
 use crate::app::new_world::{NewWorldPage, PageRequest};

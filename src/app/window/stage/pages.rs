@@ -9,7 +9,7 @@ use driftless_sim::EpisodeCommand;
 use driftless_transport::TransportConfig;
 
 use super::super::environment::Environment;
-use super::super::navigation::Screen;
+use super::super::screen::Screen;
 use super::Stage;
 use crate::Result;
 use crate::app::film::{PageEnd as FilmEnd, no_network};

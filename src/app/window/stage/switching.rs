@@ -9,8 +9,9 @@ use driftless_sim::{InputCommand, Session};
 use driftless_worlds::SimulatorKind;
 
 use super::super::environment::Environment;
-use super::super::navigation::{DroppedFile, Episodes, LoadedGame, ParkedGame, Screen};
+use super::super::navigation::{DroppedFile, LoadedGame, ParkedGame};
 use super::super::play::NextGame;
+use super::super::screen::{Episodes, Screen};
 use super::Stage;
 use crate::Result;
 use crate::app::session::GameSession;
