@@ -9,7 +9,7 @@ use driftless::workspace::UserPaths;
 use driftless::{ERROR_PREFIX, Result, interrupt};
 use driftless_capture::{
     Activity, CaptureActions, CapturePlan, CaptureReport, CaptureSource, Captured, ChosenKey, Crop,
-    EPISODE_FRAMES, Key, SourceOptions, SystemClock, WindowInfo, choose, finish, keys_of,
+    EPISODE_FRAMES, Key, Marker, SourceOptions, SystemClock, WindowInfo, choose, finish, keys_of,
     learn_keys, open, record, windows,
 };
 use driftless_data::text::printable;
@@ -67,6 +67,9 @@ pub struct Args {
     /// Key that pauses the capture and goes on, in any window.
     #[arg(long, value_name = "KEY", default_value = "F11")]
     pause_key: String,
+    /// Show no red frame around the window, and no counter above it. They are never in the recorded pictures.
+    #[arg(long)]
+    no_frame: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -125,13 +128,14 @@ pub fn run(args: &Args) -> Result<()> {
     };
     super::recover::remind(None);
     interrupt::watch();
+    let mut sign = ScreenSign::new(options.window.id, args.no_frame);
     if let Some(length) = args.learn_keys {
-        plan.keys = learn(&mut options, length)?;
+        plan.keys = learn(&mut options, length, &mut sign)?;
     }
     plan.check()?;
     let mut source = open(&options)?;
-    let captured = capture(source.as_mut(), &plan, args)?;
-    drop(source);
+    let captured = capture(source.as_mut(), &plan, args, &mut sign)?;
+    drop((source, sign));
     let report = write(&captured, &plan)?;
     if args.json {
         super::print_json(&report)
@@ -168,8 +172,43 @@ fn list(json: bool) -> Result<()> {
     super::print(&lines.join("\n"))
 }
 
+/// The frame around the window and the text above it, drawn anew a few times a second.
+struct ScreenSign {
+    marker: Option<Marker>,
+    last: Option<(Instant, Activity)>,
+}
+
+impl ScreenSign {
+    /// Time between two drawings.
+    const INTERVAL: Duration = Duration::from_millis(250);
+
+    /// Without a display there is none, and the capture itself will say why.
+    fn new(window: u32, none: bool) -> Self {
+        let marker = (!none).then(|| Marker::new(None, window).ok()).flatten();
+        Self { marker, last: None }
+    }
+
+    /// Shows the text, unless the same activity was shown a moment ago.
+    fn show(&mut self, activity: Activity, text: impl FnOnce() -> String) {
+        let shown =
+            |(at, what): (Instant, Activity)| what == activity && at.elapsed() < Self::INTERVAL;
+        if self.last.is_some_and(shown) {
+            return;
+        }
+        self.last = Some((Instant::now(), activity));
+        let gone = |marker: &Marker| marker.show(activity, &text()).is_err();
+        if self.marker.as_ref().is_some_and(gone) {
+            self.marker = None;
+        }
+    }
+}
+
 /// The keys that are pressed in the window; `options` will watch them.
-fn learn(options: &mut SourceOptions, length: Duration) -> Result<Vec<ChosenKey>> {
+fn learn(
+    options: &mut SourceOptions,
+    length: Duration,
+    sign: &mut ScreenSign,
+) -> Result<Vec<ChosenKey>> {
     let hotkeys = [options.stop_key, options.pause_key];
     options.keys = Key::all()
         .filter(|key| !hotkeys.contains(&Some(*key)))
@@ -181,7 +220,18 @@ fn learn(options: &mut SourceOptions, length: Duration) -> Result<Vec<ChosenKey>
         options.window.title
     ));
     let clock = SystemClock::start();
-    let pressed = learn_keys(source.as_mut(), &clock, length, &mut |_| {
+    let pressed = learn_keys(source.as_mut(), &clock, length, &mut |activity| {
+        sign.show(activity, || {
+            let what = match activity {
+                Activity::Recording => {
+                    "play: the keys that you press now are those that are recorded later"
+                }
+                Activity::Paused | Activity::Unfocused => {
+                    "click into this window, and press the keys of the game"
+                }
+            };
+            what.to_owned()
+        });
         !interrupt::requested()
     })?;
     let pressed: Vec<Key> = pressed
@@ -199,7 +249,12 @@ fn learn(options: &mut SourceOptions, length: Duration) -> Result<Vec<ChosenKey>
 }
 
 /// Captures, and shows how far it is.
-fn capture(source: &mut dyn CaptureSource, plan: &CapturePlan, args: &Args) -> Result<Captured> {
+fn capture(
+    source: &mut dyn CaptureSource,
+    plan: &CapturePlan,
+    args: &Args,
+    sign: &mut ScreenSign,
+) -> Result<Captured> {
     say(&format!(
         "recording the keys {} in the window `{}`, and nothing else; {} pauses, {} stops",
         keys_of(&plan.keys)
@@ -211,7 +266,7 @@ fn capture(source: &mut dyn CaptureSource, plan: &CapturePlan, args: &Args) -> R
         args.pause_key,
         args.stop_key
     ));
-    count_down(args.countdown)?;
+    count_down(args.countdown, sign)?;
     let total = plan
         .length
         .map_or(0.0, |length| length.as_secs_f32() * plan.fps);
@@ -224,6 +279,17 @@ fn capture(source: &mut dyn CaptureSource, plan: &CapturePlan, args: &Args) -> R
             Activity::Paused => "paused",
             Activity::Unfocused => "waiting until the window has the focus",
         };
+        sign.show(progress.activity, || {
+            let seconds = (progress.frames as f32 / plan.fps) as u64;
+            format!(
+                "{doing}: {} frames, {}:{:02}; {} pauses, {} stops",
+                progress.frames,
+                seconds / 60,
+                seconds % 60,
+                args.pause_key,
+                args.stop_key
+            )
+        });
         bar.set_message(match progress.lost {
             0 => doing.to_owned(),
             lost => format!("{doing}, {lost} lost"),
@@ -236,10 +302,14 @@ fn capture(source: &mut dyn CaptureSource, plan: &CapturePlan, args: &Args) -> R
 }
 
 /// Waits, and says how long it still waits.
-fn count_down(seconds: u16) -> Result<()> {
+fn count_down(seconds: u16, sign: &mut ScreenSign) -> Result<()> {
     let start = Instant::now();
     for left in (1..=seconds).rev() {
         say(&format!("{left} …"));
+        sign.last = None;
+        sign.show(Activity::Unfocused, || {
+            format!("recording begins in {left} s")
+        });
         let until = Duration::from_secs((seconds - left + 1).into());
         while start.elapsed() < until {
             if interrupt::requested() {

@@ -41,12 +41,20 @@ impl ChildProgram {
         Self(path.into())
     }
 
-    /// Starts the program. `input` becomes its standard input and stays open while it runs.
+    /// Starts the program at a low priority. `input` becomes its standard input and stays open while it runs.
     ///
     /// # Errors
     /// Returns an error if the process or the thread that reads its stderr cannot be started.
     pub fn start(&self, arguments: &[OsString], input: Option<File>) -> Result<ChildProcess> {
-        let mut command = low_priority(&self.0);
+        self.spawn(low_priority(&self.0), arguments, input)
+    }
+
+    fn spawn(
+        &self,
+        mut command: Command,
+        arguments: &[OsString],
+        input: Option<File>,
+    ) -> Result<ChildProcess> {
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
             // One core stays free for the window.
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -80,17 +88,30 @@ impl ChildProgram {
     /// or is cancelled.
     pub fn run(&self, arguments: &[OsString], cancelled: &CancelFlag) -> Result<()> {
         let mut process = self.start(arguments, None)?;
-        loop {
-            match process.try_wait()? {
-                Some(Exit::Success) => return Ok(()),
-                Some(Exit::Failure(message)) => return Err(Error::Process(message)),
-                None if cancelled.is_cancelled() => {
-                    process.kill();
-                    return Err(driftless_data::Error::Interrupted.into());
-                }
-                None => std::thread::sleep(POLL_INTERVAL),
+        while !process.has_finished()? {
+            if cancelled.is_cancelled() {
+                process.kill();
+                return Err(driftless_data::Error::Interrupted.into());
             }
+            std::thread::sleep(POLL_INTERVAL);
         }
+        Ok(())
+    }
+
+    /// Runs the program, at the priority of this one, until it exits. Once `stopped` is set it is asked to save and
+    /// exit, and waited for.
+    ///
+    /// # Errors
+    /// Returns an error if the program cannot be started or fails (the message is its own last line).
+    pub fn run_until_stopped(&self, arguments: &[OsString], stopped: &CancelFlag) -> Result<()> {
+        let mut process = self.spawn(Command::new(&self.0), arguments, None)?;
+        while !process.has_finished()? {
+            if stopped.is_cancelled() && !process.stop_requested {
+                process.request_stop();
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +183,18 @@ impl ChildProcess {
             self.exit = status.map(|status| self.exit_from(status));
         }
         Ok(self.exit.clone())
+    }
+
+    /// Whether the process has exited as it should.
+    ///
+    /// # Errors
+    /// Returns an error with its last line if it has failed, or if the system does not report its status.
+    fn has_finished(&mut self) -> Result<bool> {
+        match self.try_wait()? {
+            Some(Exit::Success) => Ok(true),
+            Some(Exit::Failure(message)) => Err(Error::Process(message)),
+            None => Ok(false),
+        }
     }
 
     fn exit_from(&mut self, status: ExitStatus) -> Exit {
@@ -277,6 +310,35 @@ mod tests {
         };
         assert_eq!(exit, Exit::Success);
         assert!(saved.exists());
+    }
+
+    #[test]
+    fn stopped_run_waits_for_what_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ready, saved) = (folder.path().join("ready"), folder.path().join("saved"));
+        let script = format!(
+            "trap 'sleep 0.1; echo 1 > {}; exit 0' TERM; echo 1 > {}; while :; do sleep 0.05; done",
+            saved.display(),
+            ready.display()
+        );
+        let (program, arguments) = shell(&script);
+        let stopped = CancelFlag::default();
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| program.run_until_stopped(&arguments, &stopped));
+            while !ready.exists() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            stopped.cancel();
+            run.join().unwrap().unwrap();
+        });
+        assert!(saved.exists());
+    }
+
+    #[test]
+    fn failed_run_reports_its_last_line() {
+        let (program, arguments) = shell("echo 'driftless: no such window' >&2; exit 1");
+        let error = program.run_until_stopped(&arguments, &CancelFlag::default());
+        assert_eq!(error.unwrap_err().to_string(), "no such window");
     }
 
     #[test]

@@ -10,9 +10,10 @@
 //! **Which platforms.** Linux, and other Unix systems with X11 (Xwayland included); elsewhere every function says so.
 //! [`CaptureSource`] is what a platform implements.
 //!
-//! - [`windows`], [`choose`]: which windows there are.
+//! - [`windows`], [`choose`], [`stills`]: which windows there are, and what they look like.
 //! - [`open`]: watches a window.
 //! - [`learn_keys`]: finds out which keys a game needs, by watching.
+//! - [`Marker`]: shows on the screen what is recorded.
 //! - [`record`]: captures, frame by frame, into a journal.
 //! - [`finish`]: makes the dataset from the journal.
 
@@ -41,7 +42,7 @@ pub use dataset::{
 };
 pub use error::{Error, Result};
 pub use key::{ChosenKey, Key, KeySet};
-pub use platform::{open, windows};
+pub use platform::{Marker, open, stills, windows};
 pub use recorder::{
     Activity, CapturePlan, Captured, EPISODE_FRAMES, End, Progress, learn_keys, record,
 };

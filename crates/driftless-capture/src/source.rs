@@ -13,6 +13,8 @@ pub struct WindowInfo {
     pub size: [u32; 2],
     /// The program that it belongs to; empty if it does not tell.
     pub process: String,
+    /// The number of its process, if it tells.
+    pub pid: Option<u32>,
 }
 
 /// A part of a window, in pixels from its upper left corner.
@@ -204,7 +206,7 @@ mod tests {
             id,
             title: title.into(),
             size: [64, 48],
-            process: String::new(),
+            ..WindowInfo::default()
         }
     }
 

@@ -17,9 +17,9 @@ mod server;
 use std::time::Duration;
 
 use driftless_capture::{
-    Activity, CaptureActions, CapturePlan, CaptureReport, ChosenKey, Crop, Cut, End, Key, Picture,
-    Progress, SourceOptions, SystemClock, WindowState, choose, finish, keys_of, learn_keys, open,
-    record, windows,
+    Activity, CaptureActions, CapturePlan, CaptureReport, ChosenKey, Crop, Cut, End, Key, Marker,
+    Picture, Progress, SourceOptions, SystemClock, WindowState, choose, finish, keys_of,
+    learn_keys, open, record, stills, windows,
 };
 use driftless_data::{Dataset, Episode};
 use painter::{CELL, Scene};
@@ -389,4 +389,61 @@ fn what_cannot_be_watched_is_refused() {
     // Two captures cannot have the same stop key.
     let _first = open(&capture.options).unwrap();
     refused(|_| {}, "F12 is taken by another program");
+}
+
+#[test]
+fn frame_is_shown_but_not_recorded() {
+    let Some(capture) = Capture::start() else {
+        return;
+    };
+    let display = capture.options.display.as_deref();
+    let window = capture.options.window.id;
+    let still = || stills(display, &[window]).unwrap().remove(0).unwrap();
+    let before = still();
+    assert_eq!(
+        [before.width, before.height],
+        [3 * usize::from(CELL), usize::from(CELL)]
+    );
+    let marker = Marker::new(display, window).unwrap();
+    // The painter's content begins at 101, behind a border of one pixel.
+    let screen = |at| capture.scene.screen(at);
+    let (side, inside) = ([99, 110], [103, 103]);
+    let seen = |colour: u32| {
+        common::wait("the frame", || (screen(side) == colour).then_some(()));
+    };
+    assert_eq!(screen(side), 0);
+    marker.show(Activity::Recording, "12 frames").unwrap();
+    seen(0x00d8_2f2f);
+    marker.show(Activity::Paused, "paused").unwrap();
+    seen(0x00d8_962f);
+    assert_eq!(screen(inside), 0);
+    capture.scene.key("Left", true);
+    common::wait("the painted key", || {
+        (screen(inside) == 0x00ff_ffff).then_some(())
+    });
+    capture.scene.key("Left", false);
+    common::wait("the painted key", || (screen(inside) == 0).then_some(()));
+    assert_eq!(still(), before);
+    assert_eq!(stills(display, &[1]).unwrap(), [None], "no such window");
+    drop(marker);
+    seen(0);
+}
+
+#[test]
+fn line_of_text_takes_no_room_of_pictures() {
+    let Some(capture) = Capture::start() else {
+        return;
+    };
+    // At the top of the screen the text lies over the window.
+    capture.scene.move_painter([0, 0]);
+    let display = capture.options.display.as_deref();
+    let window = capture.options.window.id;
+    let marker = Marker::new(display, window).unwrap();
+    let inside = [2, 2];
+    marker.show(Activity::Recording, "recording").unwrap();
+    common::wait("the text", || {
+        (capture.scene.screen(inside) == 0x00d8_2f2f).then_some(())
+    });
+    let picture = stills(display, &[window]).unwrap().remove(0).unwrap();
+    assert!(picture.rgb.iter().all(|&value| value == 0));
 }

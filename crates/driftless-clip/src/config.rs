@@ -10,10 +10,11 @@ pub use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS};
 use driftless_model::config::WorldConfig;
 
 use crate::Result;
+use crate::network::PLACE_FEATURES;
 use crate::vocabulary::MAX_WORDS;
 
 /// The version of `clip.json`.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Numbers of steps for which a network learns shortcuts: K steps of size 1/K.
 pub const SHORTCUT_STEPS: [usize; 3] = [4, 8, 16];
@@ -159,7 +160,7 @@ impl ClipConfig {
         let heads = within(n.heads, 64) && n.width.is_multiple_of(2 * n.heads);
         let s = &self.sampling;
         let rules = [
-            ("format", self.format == FORMAT_VERSION, "1"),
+            ("format", self.format == FORMAT_VERSION, "2"),
             ("lengths", lengths, "increasing numbers from 1 to 128"),
             (
                 "grid",
@@ -220,6 +221,11 @@ impl ClipConfig {
     /// Numbers of a token's latent.
     pub fn token_len(&self) -> usize {
         self.network.merge * self.network.merge * self.channels
+    }
+
+    /// Numbers that a token is made from; see `ClipNetwork::token_inputs`.
+    pub fn token_inputs(&self) -> usize {
+        4 * self.token_len() + 3 + self.actions + PLACE_FEATURES
     }
 
     /// Numbers of a frame's latent.

@@ -4,7 +4,7 @@
 //! t   = silu(A·cos(π k τ) + D[step size])                      time
 //! y   = refine(E[words]) under t                               words, each knowing the others
 //! e   = B t + P norm(mean y)                                   time and prompt, which modulate the blocks
-//! x   = W_in [z | z before and after | action | mask]          one token for merge × merge cells of a frame
+//! x   = W_in [z | z before and after | mask | action | place]  one token for merge × merge cells of a frame
 //! x   = MLP(cross-attention(self-attention(x), y)) under e     for each block
 //! x̂   = W_out (norm(x) (1 + scale) + shift)
 //! ```
@@ -23,6 +23,15 @@ use crate::{Error, Result};
 
 /// Cosine features of the signal level τ.
 pub const TIME_FEATURES: usize = 16;
+/// Cosine features of a frame's place in its clip.
+pub const PLACE_FEATURES: usize = 8;
+
+/// Where frame `t` of `frames` lies in its clip: cos(π k (t + ½)/T) for k from 1. Attention knows only how far
+/// tokens are apart, and "first … then …" asks for more.
+pub fn place(t: usize, frames: usize) -> [f32; PLACE_FEATURES] {
+    let part = (t as f32 + 0.5) / frames as f32;
+    std::array::from_fn(|k| (std::f32::consts::PI * (k + 1) as f32 * part).cos())
+}
 
 /// The prompts of a batch.
 #[derive(Clone, Debug)]
@@ -109,7 +118,7 @@ impl ClipNetwork {
             Block::new(p, &format!("{kind}.{i}"), size(reads_words))
         };
         let linear = |name: &str, size, init| Linear::new(p, name, size, init, true);
-        let inputs = 4 * config.token_len() + 3 + config.actions;
+        let inputs = config.token_inputs();
         let outputs = config.token_len() + config.actions;
         Ok(Self {
             signal: linear("time.signal", [w, TIME_FEATURES], Init::FanIn)?,
@@ -191,8 +200,8 @@ impl ClipNetwork {
     }
 
     /// The inputs of all tokens: latent, the same where the frame is given, the same cells one frame
-    /// before and after, whether the three frames are given, and the frame's action,
-    /// [B, tokens, 4·token + 3 + actions].
+    /// before and after, whether the three frames are given, the frame's action and its place in the clip,
+    /// [B, tokens, inputs].
     fn token_inputs(&self, input: &ClipInput) -> Result<Tensor> {
         let (b, frames) = input.given.dims2()?;
         let [rows, columns] = self.config.token_grid();
@@ -223,7 +232,10 @@ impl ClipNetwork {
                 .narrow(2, self.config.frame_len(), self.config.actions)?;
             parts.push(action.unsqueeze(2)?.repeat((1, 1, per_frame, 1))?);
         }
-        let inputs = 4 * one + 3 + self.config.actions;
+        let places: Vec<f32> = (0..frames).flat_map(|t| place(t, frames)).collect();
+        let places = Tensor::from_vec(places, (1, frames, 1, PLACE_FEATURES), given.device())?;
+        parts.push(places.repeat((b, 1, per_frame, 1))?);
+        let inputs = self.config.token_inputs();
         Ok(Tensor::cat(&parts, 3)?.reshape((b, frames * per_frame, inputs))?)
     }
 

@@ -33,6 +33,14 @@ pub(super) enum StepAction {
         folder: PathBuf,
         arguments: Vec<std::ffi::OsString>,
     },
+    /// The same with a capture, which keeps what it has when it is stopped.
+    Capture {
+        what: String,
+        folder: PathBuf,
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// End the capture, and use what it has recorded.
+    EndCapture,
     OpenRun {
         folder: PathBuf,
         data: Option<PathBuf>,

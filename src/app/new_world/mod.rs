@@ -4,6 +4,7 @@
 
 mod action;
 pub(super) mod banner;
+mod capture;
 mod data_check;
 mod plot;
 mod setup;
@@ -46,6 +47,8 @@ enum PageStep {
         what: String,
         folder: PathBuf,
         task: BackgroundTask<PathBuf>,
+        /// Whether it is a capture, of which nothing is lost when it is stopped.
+        is_capture: bool,
     },
     Setup(Box<SetupStep>),
     Training(Box<TrainingStep>),
@@ -178,7 +181,14 @@ impl NewWorldPage {
     ) {
         self.error_card = None;
         match task {
-            Ok(task) => self.step = PageStep::CreatingDataset { what, folder, task },
+            Ok(task) => {
+                self.step = PageStep::CreatingDataset {
+                    what,
+                    folder,
+                    task,
+                    is_capture: false,
+                };
+            }
             Err(error) => self.show_error("Cannot start", &error),
         }
     }
@@ -280,6 +290,28 @@ impl NewWorldPage {
                     })
                 });
                 self.create_dataset(what, folder, task);
+            }
+            StepAction::Capture {
+                what,
+                folder,
+                arguments,
+            } => {
+                let notify = self.notify.clone();
+                let out = folder.clone();
+                let task = ChildProgram::own().and_then(|program| {
+                    BackgroundTask::start(notify, move |stopped| {
+                        program.run_until_stopped(&arguments, stopped).map(|()| out)
+                    })
+                });
+                self.create_dataset(what, folder, task);
+                if let PageStep::CreatingDataset { is_capture, .. } = &mut self.step {
+                    *is_capture = true;
+                }
+            }
+            StepAction::EndCapture => {
+                if let PageStep::CreatingDataset { task, .. } = &self.step {
+                    task.cancel();
+                }
             }
             StepAction::OpenRun { folder, data } => self.open_run_with(&folder, data),
             StepAction::Start(start) => self.start(&start),
@@ -411,12 +443,21 @@ impl NewWorldPage {
                     }),
                 }
             }
-            PageStep::CreatingDataset { what, folder, .. } => {
+            PageStep::CreatingDataset {
+                what,
+                folder,
+                is_capture,
+                ..
+            } => {
+                let is_capture = *is_capture;
                 let stop = widgets::card(ui, |ui| {
                     ui.horizontal(|ui| {
                         widgets::activity(ui);
                         ui.label(RichText::new(what.as_str()).color(theme::palette(ui).text));
                     });
+                    if is_capture {
+                        return ui.button("Stop and use it").clicked();
+                    }
                     let done = paths::count_staged_episodes(folder);
                     let count = format!("{done} episodes so far");
                     ui.label(
@@ -426,7 +467,12 @@ impl NewWorldPage {
                     );
                     ui.button("Stop").clicked()
                 });
-                stop.then_some(StepAction::Source)
+                let action = if is_capture {
+                    StepAction::EndCapture
+                } else {
+                    StepAction::Source
+                };
+                stop.then_some(action)
             }
             PageStep::Setup(setup) => setup.ui(ui, &self.notify),
             PageStep::Training(training) => {

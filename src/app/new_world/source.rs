@@ -15,6 +15,7 @@ use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
 
 use super::action::{PageRequest, StepAction};
+use super::capture::CaptureSource;
 use super::widgets;
 use super::widgets::{card, primary, title};
 use crate::app::path_field::{PathField, PathKind};
@@ -33,6 +34,7 @@ const MAX_LISTED: usize = 6;
 pub(super) struct SourceStep {
     pictures: Vec<(SimulatorKind, TextureHandle)>,
     frames: usize,
+    capture: CaptureSource,
     data: PathField,
     format: ImportFormat,
     import: PathField,
@@ -70,6 +72,7 @@ impl SourceStep {
         Self {
             pictures: Vec::new(),
             frames: 20_000,
+            capture: CaptureSource::new(),
             data: PathField::new(
                 PathKind::Folder,
                 "a folder with dataset.json, or drop it here",
@@ -106,6 +109,7 @@ impl SourceStep {
             field.poll();
         }
         self.run_data.iter_mut().for_each(PathField::poll);
+        self.capture.poll();
     }
 
     /// Asks for the dataset that a run was trained on.
@@ -139,10 +143,12 @@ impl SourceStep {
 
     pub fn drop_textures(&mut self) {
         self.pictures.clear();
+        self.capture.drop_textures();
     }
 
     pub fn ui(&mut self, ui: &mut Ui, paths: &UserPaths, notify: &Notify) -> Option<StepAction> {
         let simulator = card(ui, |ui| self.simulators(ui, paths));
+        let capture = card(ui, |ui| self.capture.ui(ui, paths, notify));
         let data = card(ui, |ui| self.dataset(ui, notify));
         let import = card(ui, |ui| self.import_card(ui, paths, notify));
         let run = card(ui, |ui| self.runs(ui, notify));
@@ -151,7 +157,7 @@ impl SourceStep {
         } else {
             card(ui, |ui| self.worlds(ui))
         };
-        simulator.or(data).or(import).or(run).or(world)
+        simulator.or(capture).or(data).or(import).or(run).or(world)
     }
 
     fn simulators(&mut self, ui: &mut Ui, paths: &UserPaths) -> Option<StepAction> {
@@ -208,7 +214,7 @@ impl SourceStep {
         );
         let mut action = None;
         ui.horizontal(|ui| {
-            let failed = self.data.ui(ui, 112.0, notify).err();
+            let failed = self.data.ui(ui, 228.0, notify).err();
             let path = self.data.path();
             if primary(ui, "Use", path.is_some()).clicked() {
                 action = path.clone().map(StepAction::Data);

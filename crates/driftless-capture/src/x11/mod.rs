@@ -1,10 +1,12 @@
 //! Windows of an X11 display: pictures through shared memory (MIT-SHM, Composite), keys through XInput 2.
 
 mod input;
+mod marker;
 mod picture;
 mod windows;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use x11rb::connection::Connection as _;
 use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
@@ -15,6 +17,8 @@ use x11rb::protocol::xproto::{
     NotifyDetail, Window,
 };
 use x11rb::rust_connection::RustConnection;
+
+pub use self::marker::Marker;
 
 use self::input::InputTracker;
 use self::picture::Camera;
@@ -48,6 +52,34 @@ pub fn open(options: &SourceOptions) -> Result<Box<dyn CaptureSource>> {
     options.check()?;
     let (conn, root) = connect(options.display.as_deref())?;
     Ok(Box::new(X11Source::new(conn, root, options)?))
+}
+
+/// The pictures of windows, whether or not they have the focus; `None` of those that are gone or hidden, or have pixels
+/// of an unknown form. Takes the third of a second in which covered windows draw themselves anew.
+///
+/// # Errors
+/// Returns an error if there is no display.
+pub fn stills(display: Option<&str>, windows: &[u32]) -> Result<Vec<Option<Picture>>> {
+    /// What a window without a compositor shows of its covered parts is drawn in this time.
+    const REDRAW: Duration = Duration::from_millis(300);
+    let (conn, _) = connect(display)?;
+    let camera = |&window: &u32| {
+        let size = current_size(&conn, window)?;
+        let camera = Camera::new(&conn, window, Crop::of_window(None, size)?)?;
+        conn.clear_area(true, window, 0, 0, 0, 0)?;
+        Ok::<_, Error>(camera)
+    };
+    let mut cameras: Vec<Option<Camera>> = windows.iter().map(|w| camera(w).ok()).collect();
+    conn.flush()?;
+    std::thread::sleep(REDRAW);
+    let shoot = |camera: &mut Option<Camera>| {
+        let camera = camera.as_mut()?;
+        let mut picture = Picture::default();
+        camera.expose(&conn).ok()??;
+        camera.develop(&mut picture).ok()?;
+        Some(picture)
+    };
+    Ok(cameras.iter_mut().map(shoot).collect())
 }
 
 fn connect(display: Option<&str>) -> Result<(RustConnection, Window)> {

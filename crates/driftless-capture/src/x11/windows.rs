@@ -100,6 +100,7 @@ fn describe(conn: &RustConnection, atoms: &Atoms, window: Window) -> Result<Opti
         title,
         size: [geometry.width.into(), geometry.height.into()],
         process,
+        pid,
     }))
 }
 

@@ -10,8 +10,8 @@ use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, ChangeGCAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux,
-    EventMask, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, MapState,
-    PropMode, Rectangle, StackMode, Window, WindowClass,
+    EventMask, ImageFormat, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT,
+    MapState, PropMode, Rectangle, StackMode, Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -118,12 +118,26 @@ impl Scene {
             .unwrap();
     }
 
+    /// The colour of the screen's pixel at this place, 0xRRGGBB.
+    pub fn screen(&self, [x, y]: [i16; 2]) -> u32 {
+        let (format, all) = (ImageFormat::Z_PIXMAP, u32::MAX);
+        let image = self.conn.get_image(format, self.root, x, y, 1, 1, all);
+        let pixels = image.unwrap().reply().unwrap().data;
+        u32::from_le_bytes(pixels[..4].try_into().unwrap()) & 0x00ff_ffff
+    }
+
     pub fn close_painter(&self) {
         self.conn
             .destroy_window(self.painter)
             .unwrap()
             .check()
             .unwrap();
+    }
+
+    pub fn move_painter(&self, [x, y]: [i32; 2]) {
+        let place = ConfigureWindowAux::new().x(x).y(y);
+        let asked = self.conn.configure_window(self.painter, &place);
+        asked.unwrap().check().unwrap();
     }
 
     pub fn resize_painter(&self, width: u32, height: u32) {

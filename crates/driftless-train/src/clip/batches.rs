@@ -12,7 +12,7 @@ use driftless_clip::config::{SHORTCUT_STEPS, step_index};
 use driftless_clip::{ClipConfig, TextBatch, Vocabulary};
 use driftless_data::PathError as _;
 use driftless_data::captions::ClipCaption;
-use driftless_flow::objective::ShortcutTarget;
+use driftless_flow::objective::{ShortcutTarget, ramp_weight};
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::solver::{Grid, shifted_level};
 
@@ -54,6 +54,8 @@ pub(crate) struct ClipBatch {
     pub given: Vec<f32>,
     /// Signal levels, [N].
     pub tau: Vec<f32>,
+    /// Weights of the squared errors of latents and of actions, [N].
+    pub weights: Vec<[f32; 2]>,
     /// The shortcut that a clip trains; `None` where its target is the clean clip. [N].
     pub shortcuts: Vec<Option<Shortcut>>,
     /// Words of the prompts, [N].
@@ -251,6 +253,8 @@ impl<'a> Clips<'a> {
         let mask = (0..frames).map(|frame| f32::from(u8::from(frame < given)));
         batch.given.extend(mask);
         batch.tau.push(tau);
+        let weights = [ramp_weight(tau.into()), settings.action_weight];
+        batch.weights.push(weights.map(|weight| weight as f32));
         batch.shortcuts.push(shortcut);
         Ok(())
     }

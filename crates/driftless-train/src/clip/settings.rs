@@ -35,6 +35,8 @@ pub struct ClipSettings {
     pub given_fraction: f64,
     /// Fraction of the clips that train shortcuts: targets made of two steps of half the size.
     pub shortcut_fraction: f64,
+    /// Weight of the squared error of actions, at every signal level; that of latents is 0.9 τ + 0.1.
+    pub action_weight: f64,
     /// Optimizer and schedule.
     pub optimizer: OptimizerSettings,
     /// Shape of the network.
@@ -56,6 +58,7 @@ impl Default for ClipSettings {
             prompt_dropout: 0.1,
             given_fraction: 0.4,
             shortcut_fraction: 0.25,
+            action_weight: 2.0,
             optimizer: OptimizerSettings {
                 steps: 20_000,
                 learning_rate: 1e-3,
@@ -107,6 +110,11 @@ impl ClipSettings {
                 "shortcut_fraction",
                 fraction(self.shortcut_fraction),
                 "0 to 1",
+            ),
+            (
+                "action_weight",
+                (0.0..=1000.0).contains(&self.action_weight),
+                "0 to 1000",
             ),
         ];
         match rules.iter().find(|(_, valid, _)| !valid) {

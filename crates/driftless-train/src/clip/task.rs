@@ -8,7 +8,6 @@ use rand_chacha::ChaCha8Rng;
 
 use driftless_clip::config::{CLIP_WEIGHTS, step_index};
 use driftless_clip::{ClipConfig, ClipInput, ClipNetwork, TextBatch};
-use driftless_flow::objective::{frame_errors, ramp_weight};
 use driftless_model::checkpoint::write_tensors;
 use driftless_model::params::Params;
 
@@ -119,8 +118,9 @@ impl Task for ClipTask<'_> {
     }
 }
 
-/// The loss of a batch: the squared error of x̂ over the frames that are not given, weighted by the ramp
-/// (Hafner et al. 2025), against the clean clip or the target of a shortcut.
+/// The loss of a batch: the squared error of x̂ over the frames that are not given, against the clean clip or
+/// the target of a shortcut. Latents are weighted by the ramp (Hafner et al. 2025), actions the same at all
+/// levels: they are decided where the ramp begins.
 pub(crate) fn loss(network: &ClipNetwork, batch: &ClipBatch, device: &Device) -> Result<Tensor> {
     let (n, t) = (batch.len(), batch.frames);
     let shape = (n, t, network.config().frame_numbers());
@@ -134,15 +134,21 @@ pub(crate) fn loss(network: &ClipNetwork, batch: &ClipBatch, device: &Device) ->
     };
     let clean = clip(&batch.clean)?;
     let target = target(network, batch, &input, &clean)?;
-    let errors = frame_errors(&network.forward(&input)?, &target)?;
+    let errors = (network.forward(&input)? - target)?.sqr()?;
+    let config = network.config();
     let weights: Vec<f32> = batch
-        .tau
+        .weights
         .iter()
-        .map(|&tau| ramp_weight(tau.into()) as f32)
+        .flat_map(|[latent, action]| {
+            let latents = std::iter::repeat_n(*latent, config.frame_len());
+            latents.chain(std::iter::repeat_n(*action, config.actions))
+        })
         .collect();
-    let weights = Tensor::from_vec(weights, (n, 1), device)?;
+    let numbers = config.frame_numbers();
+    let weights = Tensor::from_vec(weights, (n, 1, numbers), device)?;
+    let errors = (errors.broadcast_mul(&weights)?.sum(2)? / numbers as f64)?;
     let mask = (1.0 - &input.given)?;
-    let sum = (errors * &mask)?.broadcast_mul(&weights)?.sum_all()?;
+    let sum = (errors * &mask)?.sum_all()?;
     Ok(sum.div(&mask.sum_all()?)?)
 }
 

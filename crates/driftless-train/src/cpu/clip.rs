@@ -3,7 +3,7 @@
 
 use driftless_clip::ClipConfig;
 use driftless_clip::config::SHORTCUT_STEPS;
-use driftless_clip::network::TIME_FEATURES;
+use driftless_clip::network::{TIME_FEATURES, place};
 use driftless_clip::rotary::Rotary;
 use driftless_clip::vocabulary::PADDING;
 
@@ -111,6 +111,11 @@ impl ClipPasses {
     /// Numbers of a clip of so many frames.
     pub(super) fn clip_len(&self, frames: usize) -> usize {
         frames * self.config.frame_numbers()
+    }
+
+    /// Numbers of a frame that are its action.
+    pub(super) fn actions(&self) -> usize {
+        self.config.actions
     }
 
     /// Tokens of a clip of so many frames.
@@ -409,6 +414,7 @@ impl ClipPasses {
             let before = (at % frames > 0).then(|| frame(at - 1));
             let after = (at % frames < frames - 1).then(|| frame(at + 1));
             let action = &z[self.config.frame_len()..];
+            let place = place(at % frames, frames);
             let tokens = rows.chunks_exact_mut(inputs);
             for (row, places) in tokens.zip(self.places.chunks_exact(one)) {
                 let (cells, rest) = row.split_at_mut(4 * one);
@@ -421,7 +427,8 @@ impl ClipPasses {
                 rest[0] = given;
                 rest[1] = before.map_or(0.0, |(_, given)| given);
                 rest[2] = after.map_or(0.0, |(_, given)| given);
-                rest[3..].copy_from_slice(action);
+                rest[3..3 + action.len()].copy_from_slice(action);
+                rest[3 + action.len()..].copy_from_slice(&place);
             }
         }
     }

@@ -55,6 +55,7 @@ fn batch(config: &ClipConfig, n: usize, frames: usize, rng: &mut ChaCha8Rng) -> 
         batch.given.extend(mask);
         let levels = [[0.1, 0.2, 0.4], [0.6, 0.8, 1.0]][i / 2 % 2];
         batch.tau.push(levels[0]);
+        batch.weights.push([0.2 + levels[0], 1.5]);
         let target = ShortcutTarget::between(Path::Linear, levels).unwrap();
         let steps = [4, 8, 16][i % 3];
         batch

@@ -8,7 +8,7 @@ use candle_core::Var;
 
 use driftless_clip::ClipConfig;
 use driftless_clip::config::step_index;
-use driftless_flow::objective::{Step, ramp_weight};
+use driftless_flow::objective::Step;
 
 use super::clip::{ClipBuffers, ClipPasses};
 use super::gradient_chunks::GradientChunks;
@@ -76,7 +76,11 @@ impl ClipTrainer {
         let (n, frames) = (batch.len(), batch.frames);
         let len = self.passes.clip_len(frames);
         let fits = n > 0 && batch.z.len() == n * len && batch.clean.len() == n * len;
-        if !fits || batch.given.len() != n * frames || batch.prompts.len() != n {
+        if !fits
+            || batch.given.len() != n * frames
+            || batch.prompts.len() != n
+            || batch.weights.len() != n
+        {
             return Err(Error::Internal("parts of a training batch do not match"));
         }
         self.weights.refresh(&self.layout, vars)?;
@@ -96,7 +100,9 @@ impl ClipTrainer {
         }
         let (passes, weights) = (&self.passes, &self.weights);
         let trained = batch.given.iter().filter(|given| **given == 0.0).count();
-        let share = 1.0 / (trained.max(1) * (len / frames)) as f32;
+        let numbers = len / frames;
+        let latent = numbers - passes.actions();
+        let share = 1.0 / (trained.max(1) * numbers) as f32;
         let work = |range: Range<usize>, t: &mut ThreadBuffers, gradient: &mut [f32]| {
             let count = range.len();
             let all = range.start * len..range.end * len;
@@ -108,15 +114,16 @@ impl ClipTrainer {
             passes.forward(weights, count, frames, &mut t.passes);
             let mut loss = 0.0;
             for (i, item) in chosen.into_iter().enumerate() {
-                let weight = ramp_weight(batch.tau[item].into()) as f32 * share;
+                let weights = batch.weights[item].map(|weight| weight * share);
                 let clip = i * len..(i + 1) * len;
                 let errors = t.passes.output[clip.clone()]
                     .iter()
                     .zip(&t.targets[clip.clone()]);
                 let doutput = &mut t.passes.doutput[clip];
                 for (j, (d, (x, target))) in doutput.iter_mut().zip(errors).enumerate() {
-                    let is_given = batch.given[item * frames + j / (len / frames)] != 0.0;
+                    let is_given = batch.given[item * frames + j / numbers] != 0.0;
                     let error = if is_given { 0.0 } else { x - target };
+                    let weight = weights[usize::from(j % numbers >= latent)];
                     loss += f64::from(weight * error * error);
                     *d = 2.0 * weight * error;
                 }
