@@ -19,6 +19,9 @@ pub enum Error {
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// A download: see [`driftless_hub::Error`].
+    #[error(transparent)]
+    Hub(Box<driftless_hub::Error>),
     /// A published world: see [`driftless_diamond::Error`].
     #[error(transparent)]
     Published(#[from] driftless_diamond::Error),
@@ -83,6 +86,7 @@ from_boxed!(
     Session(driftless_sim::Error),
     Training(driftless_train::Error),
     Capture(driftless_capture::Error),
+    Hub(driftless_hub::Error),
     Clip(driftless_clip::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)

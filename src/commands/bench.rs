@@ -10,6 +10,7 @@ use driftless_engine::{Backend, DeviceChoice, DeviceOptions, Gpu, GpuSource, Thr
 use driftless_eval::bench;
 use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
 
+use super::hub::HubArgs;
 use super::published_bench::PublishedBench;
 use super::training_bench;
 
@@ -21,10 +22,12 @@ const TRAINING_THREADS: [usize; 2] = [1, 2];
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, name of an included or a saved world, or a published checkpoint (.pt) [default:
-    /// pong].
+    /// Checkpoint folder, name of an included or a saved world, or a published checkpoint (.pt, or
+    /// hf:OWNER/NAME) [default: pong].
     #[arg(long, value_name = "DIR|NAME|FILE")]
     checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    hub: HubArgs,
     /// Compute device.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceChoice,
@@ -71,7 +74,8 @@ pub fn run(args: &Args) -> Result<()> {
         device: args.device,
         threads: threads.map_or(Threads::Auto, Threads::Exactly),
     };
-    if let Some(world) = &args.checkpoint
+    let checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
+    if let Some(world) = &checkpoint
         && let Some(file) = published::file_of(world)?
     {
         return bench_published(args, &file);
@@ -80,7 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.sweep {
         return sweep(&backend, args.json);
     }
-    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let folder = super::checkpoint_or_default(checkpoint)?;
     let mut engine = driftless_engine::open_on_backend(&folder, &backend)?;
     let (clips, first) = playable_world::starting_clips(&folder, engine.world(), None)?;
     let Some(clip) = clips.get(first) else {

@@ -16,12 +16,16 @@ use driftless_model::checkpoint::{self, CheckpointSummary};
 use driftless_transport::{TransportConfig, Transporter};
 use driftless_worlds::SimulatorKind;
 
+use super::hub::HubArgs;
+
 /// Arguments of `info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, name of a world, published checkpoint (.pt), dataset folder or episode (.npz).
+    /// Checkpoint folder, name of a world, published checkpoint (.pt, or hf:OWNER/NAME), dataset folder or episode (.npz).
     #[arg(value_name = "DIR|NAME|FILE")]
     path: PathBuf,
+    #[command(flatten)]
+    hub: HubArgs,
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -32,18 +36,19 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the path is none of these, or if its contents are broken.
 pub fn run(args: &Args) -> Result<()> {
-    if args.path.join(cells::INFO).is_file() {
-        let info = CellInfo::read(&args.path)?;
+    let path = &args.hub.local(&args.path)?;
+    if path.join(cells::INFO).is_file() {
+        let info = CellInfo::read(path)?;
         return if args.json {
             super::print_json(&info)
         } else {
             super::print(&cells_text(&info))
         };
     }
-    if let Some(file) = published::file_of(&args.path)? {
+    if let Some(file) = published::file_of(path)? {
         return published_info(args, &file);
     }
-    match WorldNames::find(None).any(&args.path)? {
+    match WorldNames::find(None).any(path)? {
         Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
             let transporter = Transporter::read(&folder)?;
             if args.json {
@@ -77,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
         None => {
-            let info = driftless_data::info::summarize(&args.path)?;
+            let info = driftless_data::info::summarize(path)?;
             if args.json {
                 super::print_json(&info)
             } else {

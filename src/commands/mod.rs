@@ -10,6 +10,7 @@ pub mod eval;
 mod eval_clips;
 mod eval_memory;
 pub mod film;
+mod hub;
 pub mod import;
 pub mod info;
 pub mod likelihood;

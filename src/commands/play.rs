@@ -14,6 +14,7 @@ use driftless_sim::{RecordOptions, headless};
 use driftless_transport::TransportConfig;
 use driftless_worlds::SimulatorKind;
 
+use super::hub::HubArgs;
 use super::sampler_args::{self, SamplerArgs};
 
 const WORLD: &str = "World";
@@ -23,10 +24,12 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt), or name of an included
-    /// or a saved world [default: pong].
+    /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt, or hf:OWNER/NAME), or
+    /// name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
+    #[command(flatten, next_help_heading = WORLD)]
+    hub: HubArgs,
     /// Play a simulator instead of a learned world; --seed chooses its maze or track.
     #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "clip"]))]
     world: Option<SimulatorKind>,
@@ -71,12 +74,13 @@ pub struct Args {
 /// # Errors
 /// Returns an error if the world cannot be opened, if an argument is out of range, if there is no
 /// display, or if a file cannot be written.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(mut args: Args) -> Result<()> {
     if let Some(fps) = args.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
         let what = format!("--fps {fps}: expected above 0, at most 1000");
         return Err(Error::Argument(what));
     }
     super::recover::remind(None);
+    args.checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
     let mut game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
         None if let Some(file) = published_file(&args)? => {

@@ -12,15 +12,19 @@ use driftless_model::starting_clips;
 use driftless_sim::{LearnedWorld, Player, RecordedSession, Session, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
+use super::hub::HubArgs;
+
 /// Arguments of `replay`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Session (.npz) written by `play --record` or `play --headless --out`.
     file: PathBuf,
-    /// Checkpoint folder, or name of an included world [default: the included world that the session
-    /// was recorded in].
+    /// Checkpoint folder, published checkpoint (.pt, or hf:OWNER/NAME), or name of an included world [default: the
+    /// included world that the session was recorded in].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    hub: HubArgs,
     /// Simulator, for a session of one [default: the simulator that the session was recorded in].
     #[arg(long, value_enum, conflicts_with_all = ["checkpoint", "device", "threads"])]
     world: Option<SimulatorKind>,
@@ -125,12 +129,13 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         );
         return Err(Error::invalid(&args.file, what));
     }
-    if let Some(world) = &args.checkpoint
+    let checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
+    if let Some(world) = &checkpoint
         && let Some(file) = published::file_of(world)?
     {
         return published(args, recording, &file);
     }
-    let folder = match (&args.checkpoint, recording.world()) {
+    let folder = match (&checkpoint, recording.world()) {
         (Some(world), _) => super::checkpoint(world)?,
         (None, Some(name)) => super::included_world(name).ok_or_else(|| {
             let what = format!(
