@@ -23,6 +23,7 @@
     reason = "a failure fails the test, and the counts are its result"
 )]
 
+mod captures;
 mod cells;
 mod files;
 mod imports;

@@ -276,7 +276,7 @@ fn journal_records() -> Vec<(u8, Vec<u8>)> {
     reader.map(|record| (record.kind, record.payload)).collect()
 }
 
-fn mutated_journal(records: &[(u8, Vec<u8>)], rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub(crate) fn mutated_journal(records: &[(u8, Vec<u8>)], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut records = records.to_vec();
     let index = rng.random_range(0..records.len());
     match rng.random_range(0..6) {
