@@ -34,6 +34,9 @@ pub enum Error {
     /// A clip network: see [`driftless_clip::Error`].
     #[error(transparent)]
     Clip(Box<driftless_clip::Error>),
+    /// A server: see [`driftless_serve::Error`].
+    #[error(transparent)]
+    Server(Box<driftless_serve::Error>),
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(Box<driftless_transport::Error>),
@@ -84,6 +87,7 @@ from_boxed!(
     Training(driftless_train::Error),
     Capture(driftless_capture::Error),
     Clip(driftless_clip::Error),
+    Server(driftless_serve::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)
 );
