@@ -37,6 +37,9 @@ pub enum Error {
     /// A clip network: see [`driftless_clip::Error`].
     #[error(transparent)]
     Clip(Box<driftless_clip::Error>),
+    /// A server: see [`driftless_serve::Error`].
+    #[error(transparent)]
+    Server(Box<driftless_serve::Error>),
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(Box<driftless_transport::Error>),
@@ -88,6 +91,7 @@ from_boxed!(
     Capture(driftless_capture::Error),
     Hub(driftless_hub::Error),
     Clip(driftless_clip::Error),
+    Server(driftless_serve::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)
 );

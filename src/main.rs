@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
     bench, browse, caption, capture, completions, devices, eval, film, import, info, likelihood,
-    new, play, record, recover, replay, rollout, train, worlds,
+    new, play, record, recover, replay, rollout, serve, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -66,6 +66,8 @@ enum Command {
     Recover(recover::Args),
     /// Replay a recorded session and compare it frame by frame.
     Replay(replay::Args),
+    /// Serve worlds over HTTP and WebSocket, with a web page to play them in.
+    Serve(serve::Args),
     /// Predict the frames of a recorded episode from its actions.
     Rollout(rollout::Args),
     /// Make a clip from a prompt, all its frames at once.
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Command::Caption(args) => caption::run(&args),
         Command::Recover(args) => recover::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Rollout(args) => rollout::run(&args),
         Command::Film(args) => film::run(&args),
         Command::Eval(args) => eval::run(&args),

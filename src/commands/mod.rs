@@ -23,6 +23,7 @@ pub mod recover;
 pub mod replay;
 pub mod rollout;
 mod sampler_args;
+pub mod serve;
 pub mod train;
 mod training_bench;
 pub mod worlds;

@@ -81,7 +81,9 @@ fn captured() -> Vec<(u8, Vec<u8>)> {
     let clock = Ready(SystemClock::start());
     let captured = record(&mut Window { looks: 0 }, &clock, &plan, &mut |_| true).unwrap();
     let records = captured.open().unwrap();
-    records.map(|record| (record.kind, record.payload)).collect()
+    records
+        .map(|record| (record.kind, record.payload))
+        .collect()
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod cells;
 mod files;
 mod imports;
 mod memory;
+mod messages;
 mod mutate;
 mod run;
 mod shared;

@@ -35,7 +35,7 @@ impl StepDetails {
     }
 }
 
-impl SimLoop<'_> {
+impl SimLoop {
     /// Starts from the current clip again, or the ground truth's first frames, with a new seed where
     /// seeds are random. Shows the last starting frame as frame 0.
     pub fn reset(&mut self) -> Result<()> {

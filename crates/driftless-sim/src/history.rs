@@ -21,9 +21,24 @@ pub(super) use self::branch::{FrameOrigin, HistoryEntry, Route};
 pub const MAX_BRANCHES: usize = 12;
 /// Most frames of a branch.
 const MAX_BRANCH_FRAMES: usize = 36_000;
-/// Memory for snapshots and for images, in bytes.
-const SNAPSHOT_BYTES: usize = 256 << 20;
-const IMAGE_BYTES: usize = 192 << 20;
+
+/// Memory that a history takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// For snapshots. Two are kept at least.
+    pub snapshots: usize,
+    /// For images.
+    pub images: usize,
+}
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self {
+            snapshots: 256 << 20,
+            images: 192 << 20,
+        }
+    }
+}
 
 /// The branches that were played, and the current position.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,9 +60,18 @@ pub struct History {
     deleted: Option<Branch>,
     /// Whether the list of branches changed since [`History::take_changes`].
     changed: bool,
+    limits: HistoryLimits,
 }
 
 impl History {
+    /// An empty history with limits of its own.
+    pub fn limited(limits: HistoryLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Position of the current frame; `None` before the first.
     pub fn position(&self) -> Option<TimelinePosition> {
         self.position
@@ -196,7 +220,7 @@ impl History {
         if let Some(before) = self.images.insert(id, image) {
             self.image_bytes -= before.len();
         }
-        while self.image_bytes > IMAGE_BYTES {
+        while self.image_bytes > self.limits.images {
             let Some((_, oldest)) = self.images.pop_first() else {
                 break;
             };
@@ -209,7 +233,7 @@ impl History {
         let Some(id) = self.position.and_then(|position| self.id(position)) else {
             return;
         };
-        let most = SNAPSHOT_BYTES / snapshot.bytes().max(1);
+        let most = self.limits.snapshots / snapshot.bytes().max(1);
         self.snapshots.insert(id, Arc::new(snapshot));
         while self.snapshots.len() > most.max(2) {
             self.thin_out();

@@ -166,7 +166,7 @@ fn oldest_branch_is_dropped() {
 #[test]
 fn snapshots_get_sparser_with_age() {
     let mut history = played(0);
-    let numbers = SNAPSHOT_BYTES / 4 / 40;
+    let numbers = HistoryLimits::default().snapshots / 4 / 40;
     // Zeroed pages that are never touched take no memory.
     for n in 1..400 {
         history.push(step(n));
@@ -204,7 +204,7 @@ fn trimming_keeps_indices() {
 #[test]
 fn oldest_images_are_dropped_first() {
     let mut history = played(3);
-    let large: Arc<[u8]> = vec![0; IMAGE_BYTES / 2 + 1].into();
+    let large: Arc<[u8]> = vec![0; HistoryLimits::default().images / 2 + 1].into();
     history.store_image(place(0, 1), Arc::clone(&large));
     history.store_image(place(0, 2), large);
     assert!(history.image(place(0, 1)).is_none());

@@ -1,6 +1,7 @@
 //! Playing a world in a thread of its own: commands in, frames and messages out.
 //!
 //! - [`SimThread`]: the world-model thread. It takes [`Command`]s and makes [`Frame`]s.
+//! - [`PolledSim`]: the same without a thread, for many games on a few threads.
 //! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`PublishedWorld`].
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
@@ -70,6 +71,7 @@ mod options;
 mod pacer;
 mod params_state;
 mod player;
+mod polled;
 mod ports;
 mod published;
 mod replay;
@@ -94,12 +96,13 @@ pub use comparison::{ComparisonSource, matching_simulator};
 pub use error::{Error, Result};
 pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
 pub use game::{GAME_FILES, Game, MAX_GAME_FRAMES};
-pub use history::{BranchInfo, History, MAX_BRANCHES, TimelinePosition};
+pub use history::{BranchInfo, History, HistoryLimits, MAX_BRANCHES, TimelinePosition};
 pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, TracedPass};
 pub use message::{Message, Notice};
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
 pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
+pub use polled::{PolledSim, Turn};
 pub use published::PublishedWorld;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};

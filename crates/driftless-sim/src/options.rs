@@ -17,7 +17,7 @@ pub struct SimOptions {
     pub player: Arc<PlayerFactory>,
     /// The device to compute on.
     pub gpu_source: GpuSource,
-    /// The history of an earlier thread, to continue from its current frame.
+    /// The history of an earlier thread, to continue from its current frame; or an empty one, for its limits.
     pub resume_from: Option<Arc<History>>,
     /// Index of the first starting clip.
     pub clip: usize,

@@ -92,6 +92,21 @@ impl CommandQueue {
         }
     }
 
+    /// As [`CommandQueue::next`], without waiting: `None` if there is nothing to do yet.
+    pub fn poll(&mut self, due: Option<Instant>) -> Option<Event> {
+        if let Some(command) = self.deferred.pop_front() {
+            return Some(Event::Command(command));
+        }
+        match self.commands.try_recv() {
+            Ok(command) => Some(Event::Command(command)),
+            Err(TryRecvError::Disconnected) => Some(Event::OwnerGone),
+            Err(TryRecvError::Empty) => {
+                let due = due.filter(|due| *due <= Instant::now())?;
+                Some(Event::FrameDue(due))
+            }
+        }
+    }
+
     /// Moves all received commands to the deferred ones.
     fn defer(&mut self) {
         self.deferred.extend(self.commands.try_iter());
@@ -130,6 +145,8 @@ impl CommandQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::PlaybackCommand;
 
@@ -156,6 +173,18 @@ mod tests {
         drop(sender);
         assert_eq!(queue.next(Some(due)), Event::OwnerGone);
         assert_eq!(queue.next(None), Event::OwnerGone);
+    }
+
+    #[test]
+    fn polling_never_waits() {
+        let (sender, mut queue) = queue(&[STEP]);
+        let now = Instant::now();
+        assert_eq!(queue.poll(None), Some(Event::Command(STEP)));
+        assert_eq!(queue.poll(None), None);
+        assert_eq!(queue.poll(Some(now + Duration::from_secs(3600))), None);
+        assert_eq!(queue.poll(Some(now)), Some(Event::FrameDue(now)));
+        drop(sender);
+        assert_eq!(queue.poll(Some(now)), Some(Event::OwnerGone));
     }
 
     #[test]

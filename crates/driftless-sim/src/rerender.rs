@@ -20,7 +20,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// At most this many frames of another branch are rendered for a comparison.
 const MAX_COMPARISON_FRAMES: usize = 2048;
 
-impl SimLoop<'_> {
+impl SimLoop {
     /// Changes what is shown next to the frames; a new ground truth resets.
     pub fn compare(&mut self, source: ComparisonSource) -> Result<()> {
         let resets = self.comparison.set_source(source);
@@ -92,7 +92,7 @@ impl SimLoop<'_> {
             let frame = headless::frame(player, entry.number, entry.clip, action, params)?;
             let notice = session.append(&frame, player)?;
             sim.outbox.notice(notice);
-            report.frame_made(sim.outbox);
+            report.frame_made(&sim.outbox);
             Ok(())
         })?;
         self.outbox.message(if complete {
@@ -121,7 +121,7 @@ impl SimLoop<'_> {
                 if let Some(image) = made.next().filter(|image| image.is_none()) {
                     *image = Some(sim.player.image()?.into());
                 }
-                report.frame_made(sim.outbox);
+                report.frame_made(&sim.outbox);
                 Ok(())
             })?;
             if !complete {

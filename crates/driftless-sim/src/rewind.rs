@@ -7,7 +7,7 @@ use super::sim_loop::SimLoop;
 use super::{LearnedWorld, Message, Notice, TimelineCommand, TimelinePosition};
 use crate::Result;
 
-impl SimLoop<'_> {
+impl SimLoop {
     pub fn handle_timeline(&mut self, command: TimelineCommand) -> Result<()> {
         match command {
             TimelineCommand::Seek(position) => self.seek(position)?,

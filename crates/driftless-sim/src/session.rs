@@ -66,6 +66,8 @@ pub struct Session {
     /// What to write as `follows` for the next frame, if that is not the last one.
     follows: Option<f32>,
     full: bool,
+    /// The most frames.
+    most: usize,
 }
 
 /// `follows` of a starting frame.
@@ -93,6 +95,16 @@ impl Session {
             index_by_id: HashMap::new(),
             follows: None,
             full: false,
+            most: MAX_RECORDED_FRAMES,
+        }
+    }
+
+    /// The recording, which ends after this many frames.
+    #[must_use]
+    pub fn at_most(self, frames: usize) -> Self {
+        Self {
+            most: frames.min(MAX_RECORDED_FRAMES),
+            ..self
         }
     }
 
@@ -130,7 +142,7 @@ impl Session {
             return Ok(None);
         }
         let image = player.image()?;
-        if self.frames() >= MAX_RECORDED_FRAMES || self.images.len() + image.len() > MAX_BYTES {
+        if self.frames() >= self.most || self.images.len() + image.len() > MAX_BYTES {
             self.full = true;
             let frames = self.frames();
             return Ok(Some(Notice::RecordingFull { frames }));

@@ -1,5 +1,6 @@
 //! The state of the world-model thread: its parts, and which of them handles a command.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::comparison::ComparisonState;
@@ -29,11 +30,11 @@ pub(super) struct Capture {
 
 /// The parts of the thread. Making frames is in `frame_loop`, moving through the history in
 /// `rewind`, making frames of the history again in `rerender`.
-pub(super) struct SimLoop<'a> {
+pub(super) struct SimLoop {
     pub commands: CommandQueue,
-    pub outbox: &'a Outbox,
+    pub outbox: Outbox,
     /// What outlives the thread: the recording and the history.
-    pub exit: &'a mut ThreadExit,
+    pub exit: ThreadExit,
     pub player: Box<dyn Player>,
     pub pacer: Pacer,
     pub input: Input,
@@ -46,20 +47,21 @@ pub(super) struct SimLoop<'a> {
     pub sequence: u64,
 }
 
-impl<'a> SimLoop<'a> {
-    pub fn start(
+impl SimLoop {
+    /// The parts, before the first frame.
+    pub fn new(
         options: &SimOptions,
-        exit: &'a mut ThreadExit,
+        mut player: Box<dyn Player>,
+        exit: ThreadExit,
         commands: CommandQueue,
-        outbox: &'a Outbox,
-    ) -> Result<Self> {
-        let mut player = (options.player)(&options.gpu_source)?;
+        outbox: Outbox,
+    ) -> Self {
         // A recording needs every frame in memory.
         if let Some(learned) = player.learned_mut() {
             learned.set_keep_on_device(exit.session.is_none());
         }
         let action_count = u32::try_from(player.actions()).unwrap_or(u32::MAX);
-        let mut sim = Self {
+        Self {
             commands,
             outbox,
             exit,
@@ -72,33 +74,45 @@ impl<'a> SimLoop<'a> {
             comparison: ComparisonState::default(),
             capture: Capture::default(),
             sequence: 0,
-        };
-        sim.outbox.message(Message::Started {
-            engine: sim.player.label().to_owned(),
+        }
+    }
+
+    /// Makes the first frame, or shows the one where the history ends.
+    pub fn start(&mut self, options: &SimOptions) -> Result<()> {
+        self.outbox.message(Message::Started {
+            engine: self.player.label().to_owned(),
         });
-        match sim.exit.history.position() {
-            Some(position) => sim.resume_from(position)?,
+        match self.exit.history.position() {
+            Some(position) => self.resume_from(position),
             None => {
                 let script = ActionScript::new(Arc::clone(&options.actions))
                     .with_params(Arc::clone(&options.action_params));
-                sim.outbox.notice(sim.input.play(script));
-                sim.reset()?;
+                self.outbox.notice(self.input.play(script));
+                self.reset()
             }
         }
-        Ok(sim)
     }
 
-    pub fn run(mut self) -> Result<()> {
+    pub fn run(&mut self) -> Result<()> {
         loop {
-            match self.commands.next(self.pacer.next_due()) {
-                Event::Command(Command::Quit) | Event::OwnerGone => return Ok(()),
-                Event::Command(command) => self.handle(command)?,
-                Event::FrameDue(due) => {
-                    self.pacer.begin_frame(due);
-                    self.make_frame()?;
-                }
+            let event = self.commands.next(self.pacer.next_due());
+            if self.answer(event)?.is_break() {
+                return Ok(());
             }
         }
+    }
+
+    /// Handles a command or makes a frame. Breaks when told to quit.
+    pub fn answer(&mut self, event: Event) -> Result<ControlFlow<()>> {
+        match event {
+            Event::Command(Command::Quit) | Event::OwnerGone => return Ok(ControlFlow::Break(())),
+            Event::Command(command) => self.handle(command)?,
+            Event::FrameDue(due) => {
+                self.pacer.begin_frame(due);
+                self.make_frame()?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn handle(&mut self, command: Command) -> Result<()> {

@@ -5,6 +5,7 @@ mod comparing;
 mod fake;
 mod inspecting;
 mod parameters;
+mod polling;
 mod recording;
 mod rendering;
 mod replaying;

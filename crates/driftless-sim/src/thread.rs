@@ -47,7 +47,7 @@ impl SimThread {
         };
         let thread = std::thread::Builder::new()
             .name("world-model".into())
-            .spawn(move || run(&options, session, queue, &outbox))
+            .spawn(move || run(&options, session, queue, outbox))
             .map_err(|e| Error::Thread(format!("cannot start the world-model thread: {e}")))?;
         Ok(Self {
             commands,
@@ -85,30 +85,50 @@ fn run(
     options: &SimOptions,
     session: Option<Session>,
     commands: Receiver<Command>,
-    outbox: &Outbox,
+    outbox: Outbox,
 ) -> ThreadExit {
-    let mut exit = ThreadExit {
+    let exit = ThreadExit {
         session: session.or_else(|| options.record.clone().map(Session::new)),
         history: options.resume_from.as_deref().cloned().unwrap_or_default(),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        SimLoop::start(options, &mut exit, CommandQueue::new(commands), outbox)?.run()
-    }));
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => outbox.message(Message::Failed {
+    let gpu = &options.gpu_source;
+    let player = match caught(gpu, || (options.player)(gpu)) {
+        Ok(player) => player,
+        Err(failed) => {
+            outbox.message(failed);
+            return exit;
+        }
+    };
+    let mut sim = SimLoop::new(options, player, exit, CommandQueue::new(commands), outbox);
+    let ran = caught(gpu, || {
+        sim.start(options)?;
+        sim.run()
+    });
+    if let Err(failed) = ran {
+        sim.outbox.message(failed);
+    }
+    sim.exit
+}
+
+/// Runs `work`; an error or a panic of it becomes [`Message::Failed`].
+pub(super) fn caught<T>(
+    gpu_source: &GpuSource,
+    work: impl FnOnce() -> Result<T>,
+) -> std::result::Result<T, Message> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Message::Failed {
             reason: error.to_string(),
-            device_failed: error.is_device() || is_lost(&options.gpu_source),
+            device_failed: error.is_device() || is_lost(gpu_source),
         }),
-        Err(panic) => outbox.message(Message::Failed {
+        Err(panic) => Err(Message::Failed {
             reason: format!(
                 "the world-model thread panicked: {}",
                 panic_text(panic.as_ref())
             ),
-            device_failed: is_lost(&options.gpu_source),
+            device_failed: is_lost(gpu_source),
         }),
     }
-    exit
 }
 
 /// Whether the engine computes on the window's device and that device is lost.

@@ -1,0 +1,548 @@
+//! A player's game: what the player asks for goes in, frames and words come out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use driftless_engine::SamplerParams;
+use driftless_sim::{
+    Command, ComparisonSource, EpisodeCommand, Frame, History, HistoryLimits, InputCommand,
+    Message, Pace, PlaybackCommand, PolledSim, RecordOptions, SamplerCommand, Session, SimOptions,
+    TimelineCommand, TimelinePosition, Turn,
+};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::link::Link;
+use crate::metrics::{Metrics, Refusal, count};
+use crate::pictures::PictureChoice;
+use crate::pool::Task;
+use crate::protocol::{BranchReply, Pictures, Reply, Request};
+use crate::sending::{self, Outgoing};
+use crate::world::ServedWorld;
+
+/// The most requests that a turn handles.
+const REQUESTS_PER_TURN: usize = 32;
+/// Inputs that no frame has reflected yet.
+const MOST_INPUTS: usize = 64;
+
+/// What a game is told.
+pub enum Control {
+    /// By its player, at this moment.
+    Request(Request, Instant),
+    /// A player's link and its number, instead of any before.
+    Attach(u64, mpsc::Sender<Outgoing>),
+    /// The link with this number is broken.
+    Detach(u64),
+    /// To end.
+    Finish,
+}
+
+/// How a game begins.
+pub struct Start {
+    /// Index of the starting clip.
+    pub clip: usize,
+    /// The seed; `None` draws one at every start.
+    pub seed: Option<u64>,
+    /// The sampler parameters.
+    pub params: SamplerParams,
+    /// How pictures are sent.
+    pub pictures: Pictures,
+    /// The recording, if there is one.
+    pub record: Option<RecordOptions>,
+}
+
+/// What all games of a server have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct GameLimits {
+    /// How long a game is kept when its link breaks.
+    pub kept: Duration,
+    /// After this long without an acknowledgement, the game pauses.
+    pub stalled: Duration,
+    /// The most frames of a recording.
+    pub recorded: usize,
+    /// Memory for going back.
+    pub history: HistoryLimits,
+}
+
+/// A game as a task of the pool.
+pub struct Game {
+    world: Arc<ServedWorld>,
+    limits: GameLimits,
+    metrics: Arc<Metrics>,
+    controls: Receiver<Control>,
+    /// Removes the game from the list of those that can be resumed.
+    on_end: Box<dyn FnOnce() + Send>,
+    start: Option<Start>,
+    sim: Option<PolledSim>,
+    out: Option<mpsc::Sender<Outgoing>>,
+    /// The number of the link.
+    attached: Option<u64>,
+    params: SamplerParams,
+    fps: f32,
+    paused: bool,
+    truth: bool,
+    link: Link,
+    choice: PictureChoice,
+    /// When inputs came, and their numbers.
+    inputs: VecDeque<(Instant, u32)>,
+    /// The newest frame, while it waits to be sent, and the input that it reflects.
+    waiting: Option<Waiting>,
+    shown: Option<Frame>,
+    broken_since: Option<Instant>,
+    /// Whether the game was paused because nobody looks, and goes on when somebody does.
+    resumes: bool,
+    over: bool,
+    /// Whether a request that costs a frame of its own is under way, and the newest that came meanwhile.
+    busy: bool,
+    next: Option<Request>,
+}
+
+/// A frame that waits to be sent.
+struct Waiting {
+    frame: Frame,
+    /// The input that it, or one that it replaces, is the first to reflect.
+    input: Option<(Instant, u32)>,
+}
+
+impl Game {
+    /// A game that starts at its first turn.
+    pub fn new(
+        world: Arc<ServedWorld>,
+        start: Start,
+        limits: GameLimits,
+        metrics: Arc<Metrics>,
+        controls: Receiver<Control>,
+        on_end: Box<dyn FnOnce() + Send>,
+    ) -> Self {
+        Self {
+            limits,
+            metrics,
+            controls,
+            on_end,
+            sim: None,
+            out: None,
+            attached: None,
+            params: start.params,
+            fps: world.info().fps,
+            paused: false,
+            truth: false,
+            link: Link::default(),
+            choice: PictureChoice::new(start.pictures),
+            inputs: VecDeque::new(),
+            waiting: None,
+            shown: None,
+            broken_since: None,
+            resumes: false,
+            over: false,
+            busy: false,
+            next: None,
+            start: Some(start),
+            world,
+        }
+    }
+
+    /// Makes the first frame.
+    fn begin(&mut self, start: Start) -> driftless_sim::Result<()> {
+        let options = SimOptions {
+            clip: start.clip,
+            params: SamplerParams {
+                seed: start.seed.unwrap_or_default(),
+                ..start.params
+            },
+            random_seed: start.seed.is_none(),
+            pace: Pace::Fps(self.fps),
+            resume_from: Some(Arc::new(History::limited(self.limits.history))),
+            ..SimOptions::new(self.world.factory())
+        };
+        self.params = options.params;
+        let session = start.record.map(Session::new);
+        let session = session.map(|session| session.at_most(self.limits.recorded));
+        self.sim = Some(PolledSim::start(&options, session)?);
+        Ok(())
+    }
+
+    fn command(&self, command: impl Into<Command>) {
+        if let Some(sim) = &self.sim {
+            // The other end is in the same game.
+            let _ = sim.commands().send(command.into());
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Request(request, at) => self.request(request, at),
+            Control::Attach(link, out) => {
+                (self.out, self.attached) = (Some(out), Some(link));
+                self.link.restart();
+                self.broken_since = None;
+                self.go_on();
+                self.show_again();
+                self.say_settings(None);
+            }
+            Control::Detach(link) => {
+                if self.attached == Some(link) {
+                    self.lose_link();
+                }
+            }
+            Control::Finish => self.over = true,
+        }
+    }
+
+    /// Sends the frame where the game stands once more, with what is true of it now.
+    fn show_again(&mut self) {
+        if self.waiting.is_none() {
+            let shown = self.shown.clone();
+            self.waiting = shown.map(|frame| Waiting { frame, input: None });
+        }
+    }
+
+    /// Pauses until the player is back, or for good.
+    fn lose_link(&mut self) {
+        (self.out, self.attached) = (None, None);
+        self.waiting = None;
+        self.broken_since = Some(Instant::now());
+        // Nobody holds a key any more.
+        let changed_at = Instant::now();
+        self.command(InputCommand::Hold {
+            action: 0,
+            changed_at,
+        });
+        self.inputs.clear();
+        self.next = None;
+        self.wait_for_player();
+    }
+
+    fn wait_for_player(&mut self) {
+        if !self.paused {
+            self.command(PlaybackCommand::Pause);
+            (self.paused, self.resumes) = (true, true);
+        }
+    }
+
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.resumes) {
+            self.command(PlaybackCommand::Resume);
+            self.paused = false;
+        }
+    }
+
+    fn request(&mut self, request: Request, at: Instant) {
+        match request {
+            Request::Hold { action, input } => self.hold(action, input, at),
+            Request::Ack { frame } => self.acknowledge(frame, at),
+            Request::Settings { values } => self.change_settings(&values),
+            Request::Pace { fps } => {
+                self.fps = fps;
+                self.command(PlaybackCommand::Pace(Pace::Fps(fps)));
+            }
+            Request::Pause { on } => {
+                (self.paused, self.resumes) = (on, false);
+                self.command(if on {
+                    PlaybackCommand::Pause
+                } else {
+                    PlaybackCommand::Resume
+                });
+                self.show_again();
+            }
+            Request::Step {}
+            | Request::Reset { .. }
+            | Request::Seek { .. }
+            | Request::Truth { .. } => {
+                // One at a time; of those that come meanwhile, the newest.
+                if self.busy {
+                    self.next = Some(request);
+                } else {
+                    self.make(&request);
+                }
+            }
+            Request::Pictures { pictures } => self.choice.set_wanted(pictures),
+            Request::Leave {} => self.over = true,
+            // The connection answers these.
+            Request::Hello { .. }
+            | Request::Join { .. }
+            | Request::Resume { .. }
+            | Request::Latency { .. } => {}
+        }
+    }
+
+    /// Does what asks for a frame of its own.
+    fn make(&mut self, request: &Request) {
+        self.busy = true;
+        match *request {
+            Request::Step {} => {
+                (self.paused, self.resumes) = (true, false);
+                self.command(PlaybackCommand::Step);
+            }
+            Request::Seek { branch, index } => {
+                (self.paused, self.resumes) = (true, false);
+                let index = index as usize;
+                self.command(TimelineCommand::Seek(TimelinePosition { branch, index }));
+            }
+            Request::Reset { clip } => self.reset(clip),
+            Request::Truth { on } => self.show_truth(on),
+            _ => {}
+        }
+    }
+
+    fn hold(&mut self, action: u32, input: u32, at: Instant) {
+        let known = self.world.info().actions.len();
+        if action as usize >= known {
+            let most = known.saturating_sub(1);
+            return self.refuse(format!("action {action} is unknown, expected 0 to {most}"));
+        }
+        if self.inputs.len() == MOST_INPUTS {
+            self.inputs.pop_front();
+        }
+        self.inputs.push_back((at, input));
+        // Over a link, a key can come and go between two frames: it counts all the same.
+        self.command(InputCommand::Release {
+            action,
+            changed_at: at,
+        });
+    }
+
+    fn acknowledge(&mut self, frame: u32, at: Instant) {
+        if let Some(took) = self.link.acknowledge(frame, at) {
+            self.choice.acknowledged(took);
+            if self.broken_since.is_none() {
+                self.go_on();
+            }
+        }
+    }
+
+    fn change_settings(&mut self, values: &Map<String, Value>) {
+        match self.world.settings().changed(self.params, values) {
+            Ok(params) => {
+                self.params = params;
+                self.command(SamplerCommand::Params(params));
+                self.say_settings(None);
+            }
+            Err(reason) => {
+                self.metrics.refuse(Refusal::Request);
+                self.say_settings(Some(reason));
+            }
+        }
+    }
+
+    fn reset(&mut self, clip: Option<usize>) {
+        let clips = self.world.info().clips;
+        match clip {
+            Some(clip) if clip >= clips => {
+                let most = clips.saturating_sub(1);
+                self.refuse(format!(
+                    "starting clip {clip} does not exist, expected 0 to {most}"
+                ));
+            }
+            Some(clip) => self.command(EpisodeCommand::SelectClip(clip)),
+            None => self.command(EpisodeCommand::Reset),
+        }
+    }
+
+    fn show_truth(&mut self, on: bool) {
+        let source = match (on, self.world.simulator()) {
+            (false, _) => ComparisonSource::Off,
+            (true, Some(kind)) => ComparisonSource::Simulator(kind),
+            (true, None) => {
+                return self.refuse("this world has no simulator to compare with".into());
+            }
+        };
+        self.truth = on;
+        self.command(Command::Compare(source));
+    }
+
+    fn refuse(&mut self, reason: String) {
+        self.metrics.refuse(Refusal::Request);
+        self.say(Reply::Refused { reason });
+    }
+
+    fn say_settings(&mut self, refused: Option<String>) {
+        let values = self.world.settings().values(&self.params);
+        self.say(Reply::Settings { values, refused });
+    }
+
+    /// Says something to the player. One who does not read loses the link.
+    #[expect(clippy::needless_pass_by_value, reason = "replies are made to be sent")]
+    fn say(&mut self, reply: Reply) {
+        let Some(out) = &self.out else {
+            return;
+        };
+        if out.try_send(Outgoing::Text(reply.to_json())).is_err() {
+            self.metrics.refuse(Refusal::Silent);
+            self.lose_link();
+        }
+    }
+
+    /// Passes on what the game says.
+    fn pass_on_messages(&mut self) {
+        let Some(sim) = &self.sim else {
+            return;
+        };
+        let messages: Vec<Message> = sim.messages().try_iter().collect();
+        for message in messages {
+            match message {
+                Message::Notice(notice) => self.say(Reply::Notice {
+                    text: notice.to_string(),
+                }),
+                Message::ParamsRejected { reason, active } => {
+                    self.params = active;
+                    self.say_settings(Some(reason));
+                }
+                Message::ParamsChanged(params) => {
+                    self.params = params;
+                    self.say_settings(None);
+                }
+                Message::Branches(branches) => {
+                    let branches = branches.iter().map(|info| BranchReply {
+                        branch: info.branch,
+                        first: info.first,
+                        end: info.end,
+                    });
+                    self.say(Reply::Branches {
+                        branches: branches.collect(),
+                    });
+                }
+                Message::Failed { reason, .. } => {
+                    tracing::error!("a game of {} failed: {reason}", self.world.info().name);
+                    self.say(Reply::Ended { reason });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes the newest frame, which replaces one that still waits.
+    fn take_frame(&mut self) {
+        let Some(frame) = self.sim.as_ref().and_then(PolledSim::take_frame) else {
+            return;
+        };
+        count(&self.metrics.frames, 1);
+        if frame.number > 0 {
+            self.metrics.making.add(frame.timing.stages.total());
+        }
+        let mut input = None;
+        if let Some(changed_at) = frame.timing.input_at {
+            while let Some((at, number)) = self.inputs.pop_front() {
+                if at == changed_at {
+                    input = Some((at, number));
+                    break;
+                }
+            }
+        }
+        self.shown = Some(frame.clone());
+        if self.out.is_none() {
+            return;
+        }
+        let before = self.waiting.take();
+        if let Some(before) = before {
+            count(&self.metrics.replaced, 1);
+            input = before.input.or(input);
+        }
+        self.waiting = Some(Waiting { frame, input });
+    }
+
+    /// Sends the newest frame if the link is free.
+    fn send_frame(&mut self) {
+        let now = Instant::now();
+        if !self.link.is_free(self.fps) {
+            let since = self.link.waiting_since();
+            if since.is_some_and(|since| now.duration_since(since) > self.limits.stalled) {
+                self.wait_for_player();
+            }
+            return;
+        }
+        let (Some(Waiting { frame, input }), Some(out)) = (self.waiting.take(), &self.out) else {
+            return;
+        };
+        let sent = sending::Sent {
+            frame: self.link.send(now),
+            input,
+            format: self.choice.format(),
+            paused: self.paused,
+            size: self.world.info().image,
+        };
+        match sending::message(&frame, &sent) {
+            Ok(bytes) => {
+                let length = bytes.len() as u64;
+                if out.try_send(Outgoing::Frame(bytes)).is_err() {
+                    return self.lose_link();
+                }
+                count(&self.metrics.sent, 1);
+                count(&self.metrics.bytes, length);
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.say(Reply::Ended { reason });
+                self.over = true;
+            }
+        }
+    }
+
+    /// When a game without a link ends.
+    fn expires(&self) -> Option<Instant> {
+        self.broken_since.map(|since| since + self.limits.kept)
+    }
+}
+
+impl Task for Game {
+    fn turn(&mut self) -> Turn {
+        if let Some(start) = self.start.take()
+            && let Err(error) = self.begin(start)
+        {
+            let reason = error.to_string();
+            // The link comes as the first control.
+            while let Ok(control) = self.controls.try_recv() {
+                self.control(control);
+            }
+            self.say(Reply::Ended { reason });
+            return Turn::Ended;
+        }
+        let mut more = true;
+        for _ in 0..REQUESTS_PER_TURN {
+            let Ok(control) = self.controls.try_recv() else {
+                more = false;
+                break;
+            };
+            self.control(control);
+        }
+        let turn = self.sim.as_mut().map_or(Turn::Ended, PolledSim::turn);
+        self.busy &= turn == Turn::Again;
+        if let Some(next) = self.next.take_if(|_| !self.busy) {
+            self.make(&next);
+            more = true;
+        }
+        self.take_frame();
+        self.pass_on_messages();
+        self.send_frame();
+        let expires = self.expires();
+        let expired = expires.is_some_and(|at| at <= Instant::now());
+        match turn {
+            _ if self.over || expired => Turn::Ended,
+            Turn::Ended => Turn::Ended,
+            _ if more => Turn::Again,
+            Turn::Idle => expires.map_or(Turn::Idle, Turn::Due),
+            turn => turn,
+        }
+    }
+
+    fn end(self: Box<Self>) {
+        let session = self.sim.and_then(|sim| sim.finish().session);
+        // A game that was only looked at is no recording.
+        if let Some(session) = session {
+            if session.frames() > 1 {
+                match session.write() {
+                    Ok(Some(path)) => {
+                        count(&self.metrics.recordings, 1);
+                        tracing::info!("wrote {}", path.display());
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::error!("{error}"),
+                }
+            } else {
+                session.discard();
+            }
+        }
+        (self.on_end)();
+    }
+}

@@ -1,0 +1,144 @@
+//! A frame as it is sent: a header of 44 bytes, then one or two pictures.
+//!
+//! All numbers are little endian:
+//!
+//! | offset | type | |
+//! |---:|---|---|
+//! | 0 | u8 | version, 1 |
+//! | 1 | u8 | format of the pictures: 0 RGB, 1 JPEG, 2 PNG |
+//! | 2 | u8 | flags: 1 paused, 2 the episode has ended, 4 a true frame follows the predicted one |
+//! | 3 | u8 | 0 |
+//! | 4 | u32 | number of the frame among those sent, for the acknowledgement |
+//! | 8 | u32 | frames since the start |
+//! | 12 | u32 | branch |
+//! | 16 | u32 | index in the branch |
+//! | 20 | u32 | the input that this frame is the first to reflect; 0 for none |
+//! | 24 | f32 | ms from that input's arrival until the frame was ready to be sent |
+//! | 28 | f32 | ms that the frame took to make |
+//! | 32 | f32 | predicted score since the start |
+//! | 36 | u16, u16 | width, height |
+//! | 40 | u32 | bytes of the predicted picture; the rest is the true one |
+
+use super::VERSION;
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 44;
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PictureFormat {
+    /// u8 RGB `[H, W, 3]`.
+    Raw = 0,
+    /// JPEG.
+    Jpeg = 1,
+    /// PNG.
+    Png = 2,
+}
+
+impl PictureFormat {
+    /// All formats, by their number.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Jpeg, Self::Png];
+}
+
+/// What is true of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameFlags {
+    /// The game is paused.
+    pub paused: bool,
+    /// The episode has ended.
+    pub ended: bool,
+    /// The true frame follows the predicted one.
+    pub truth: bool,
+}
+
+/// What comes before the pictures of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FrameHeader {
+    /// How the pictures are encoded.
+    pub format: PictureFormat,
+    /// What is true of it.
+    pub flags: FrameFlags,
+    /// Counts the frames sent to this player.
+    pub frame: u32,
+    /// Frames since the start.
+    pub number: u32,
+    /// Where the frame lies in the history.
+    pub branch: u32,
+    /// Where the frame lies in its branch.
+    pub index: u32,
+    /// The input that this frame is the first to reflect; 0 for none.
+    pub input: u32,
+    /// Milliseconds from the input's arrival until the frame was ready.
+    pub waited_ms: f32,
+    /// Milliseconds that the frame took to make.
+    pub made_ms: f32,
+    /// Predicted score since the start.
+    pub score: f32,
+    /// Width and height in pixels.
+    pub size: [u16; 2],
+    /// Bytes of the predicted picture.
+    pub picture: u32,
+}
+
+impl FrameHeader {
+    /// The header as bytes.
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let flags = u8::from(self.flags.paused)
+            | u8::from(self.flags.ended) << 1
+            | u8::from(self.flags.truth) << 2;
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..4].copy_from_slice(&[VERSION as u8, self.format as u8, flags, 0]);
+        let words = [
+            self.frame,
+            self.number,
+            self.branch,
+            self.index,
+            self.input,
+            self.waited_ms.to_bits(),
+            self.made_ms.to_bits(),
+            self.score.to_bits(),
+            u32::from(self.size[0]) | u32::from(self.size[1]) << 16,
+            self.picture,
+        ];
+        for (place, word) in bytes[4..].chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a frame: the header, the predicted picture, and the true one, which may be empty. `None` if it has
+    /// another version or another form.
+    pub fn parse(bytes: &[u8]) -> Option<(Self, &[u8], &[u8])> {
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+        let &[version, format, flags, 0] = header.first_chunk()? else {
+            return None;
+        };
+        let word = |at: usize| {
+            let bytes = header.get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_le_bytes(bytes))
+        };
+        let number = |at| word(at).map(f32::from_bits);
+        let size = word(36)?;
+        let parsed = Self {
+            format: *PictureFormat::ALL.get(usize::from(format))?,
+            flags: FrameFlags {
+                paused: flags & 1 != 0,
+                ended: flags & 2 != 0,
+                truth: flags & 4 != 0,
+            },
+            frame: word(4)?,
+            number: word(8)?,
+            branch: word(12)?,
+            index: word(16)?,
+            input: word(20)?,
+            waited_ms: number(24)?,
+            made_ms: number(28)?,
+            score: number(32)?,
+            size: [size as u16, (size >> 16) as u16],
+            picture: word(40)?,
+        };
+        let (picture, truth) = rest.split_at_checked(parsed.picture as usize)?;
+        let known = u32::from(version) == VERSION && flags < 8;
+        (known && truth.is_empty() != parsed.flags.truth).then_some((parsed, picture, truth))
+    }
+}
