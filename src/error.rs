@@ -43,6 +43,9 @@ pub enum Error {
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(Box<driftless_transport::Error>),
+    /// An agent: see [`driftless_agent::Error`].
+    #[error(transparent)]
+    Agent(Box<driftless_agent::Error>),
     /// The trainer: see [`driftless_train::Error`].
     #[error(transparent)]
     Training(Box<driftless_train::Error>),
@@ -87,6 +90,7 @@ macro_rules! from_boxed {
 }
 from_boxed!(
     Session(driftless_sim::Error),
+    Agent(driftless_agent::Error),
     Training(driftless_train::Error),
     Capture(driftless_capture::Error),
     Hub(driftless_hub::Error),

@@ -3,12 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use candle_core::Device;
+
 use driftless::workspace::{playable_world, published};
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
 use driftless_engine::{Backend, DeviceChoice, DeviceOptions, Gpu, GpuSource, Threads};
 use driftless_eval::bench;
+use driftless_eval::bench::batch::{self, BatchBenchOptions};
 use driftless_eval::bench::{BenchOptions, PRESENTED_SIDE, PresentReport, Timing, sweep};
+use driftless_model::checkpoint::WorldModel;
 
 use super::hub::HubArgs;
 use super::published_bench::PublishedBench;
@@ -41,8 +45,12 @@ pub struct Args {
     /// random weights.
     #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames"])]
     sweep: bool,
+    /// Measure so many games at once on the CPU instead: in a batch, each on one thread, and as single engines
+    /// one after another.
+    #[arg(long, value_name = "N", conflicts_with_all = ["sweep", "device"])]
+    batch: Option<usize>,
     /// Measure the training speed on the CPU instead, with the presets tiny and small.
-    #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames", "sweep", "device"])]
+    #[arg(long, conflicts_with_all = ["checkpoint", "steps", "frames", "sweep", "device", "batch"])]
     train: bool,
     /// Numbers of threads of the CPU engine, or of training; each is measured [default: the number that
     /// the engine chooses; 1,2 with --train].
@@ -63,6 +71,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     if args.train {
         return train(args);
+    }
+    if let Some(games) = args.batch {
+        return bench_batch(args, games);
     }
     if args.sweep && args.threads.len() > 1 {
         return Err(Error::Argument(
@@ -104,6 +115,36 @@ pub fn run(args: &Args) -> Result<()> {
         super::print_json(&report)
     } else {
         super::print(&bench::format_report(&report))
+    }
+}
+
+/// Measures a batch of games.
+fn bench_batch(args: &Args, games: usize) -> Result<()> {
+    const MOST: usize = 4096;
+    if args.threads.len() > 1 || games > MOST {
+        let what = format!("--batch: expected at most {MOST} games and one number of --threads");
+        return Err(Error::Argument(what));
+    }
+    let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
+    let world = WorldModel::read(&folder, &Device::Cpu)?;
+    let (clips, first) = playable_world::starting_clips(&folder, &world.config, None)?;
+    let Some(clip) = clips.get(first) else {
+        return Err(Error::invalid(&folder, "contains no starting clip"));
+    };
+    let threads = args.threads.first().copied();
+    let options = BatchBenchOptions {
+        games,
+        steps: args.steps.clone(),
+        frames: args.frames.div_ceil(games.max(1)),
+        threads: threads.map_or(Threads::Auto, Threads::Exactly),
+    };
+    let bar = super::bar(options.work() as u64, "rounds");
+    let report = batch::run(&world, clip, &options, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    if args.json {
+        super::print_json(&report)
+    } else {
+        super::print(&batch::format_batch(&report))
     }
 }
 

@@ -17,6 +17,7 @@ use driftless_eval::{
 
 use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 
+use super::eval_agent::AgentArgs;
 use super::eval_clips::{self, ClipArgs, ClipTest};
 use super::eval_memory::MemoryArgs;
 use super::sampler_args::{ParamOptions, Selection};
@@ -35,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
     /// Folder of held-out episodes, or of cells for a transport network.
-    #[arg(long, value_name = "DIR", required_unless_present = "memory")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["memory", "agent"])]
     data: Option<PathBuf>,
     /// Frames to predict after the starting clip (horizon).
     #[arg(long, value_name = "H", default_value_t = EvalOptions::default().horizon)]
@@ -98,6 +99,8 @@ pub struct Args {
     memory: MemoryArgs,
     #[command(flatten)]
     clips: ClipArgs,
+    #[command(flatten)]
+    agents: AgentArgs,
     /// Folder for contact sheets (PNG): ground truth above prediction, and free runs; for a transport
     /// network controls, what it makes of them, and the truth.
     #[arg(long, value_name = "DIR")]
@@ -121,6 +124,13 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
+    }
+    if !args.agents.agent.is_empty() {
+        let report = args.agents.measure(args.seed)?;
+        if args.json {
+            return super::print_json(&report);
+        }
+        return print_tables(args, &driftless_eval::agent::tables(&report));
     }
     let folder = super::checkpoint_or_default(args.checkpoint.clone())?;
     if TransportConfig::is_in(&folder) {

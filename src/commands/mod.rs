@@ -7,6 +7,7 @@ pub mod capture;
 pub mod completions;
 pub mod devices;
 pub mod eval;
+mod eval_agent;
 mod eval_clips;
 mod eval_memory;
 pub mod film;

@@ -1,4 +1,4 @@
-//! `driftless train`: trains a world, a clip network or a transport network from a dataset.
+//! `driftless train`: trains a world, an agent, a clip network or a transport network from a dataset.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_train::{
-    ClipOptions, RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset, TrainProgress,
-    TrainStage, TransportOptions, run_clip, run_transport,
+    AgentOptions, ClipOptions, RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset,
+    TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
 };
 
 use super::progress::{Progress, is_quiet};
@@ -27,6 +27,8 @@ enum Network {
     Transport,
     /// A clip network of a world: whole clips from prompts, from a dataset with captions (docs/clips.md).
     Clip,
+    /// An agent that plays a world: first it clones recorded play, then it learns in the dream (docs/agent.md).
+    Agent,
 }
 
 impl Network {
@@ -34,6 +36,7 @@ impl Network {
         match self {
             Self::Transport => vec![TrainStage::Transport],
             Self::Clip => vec![TrainStage::Clip],
+            Self::Agent => vec![TrainStage::Cloning, TrainStage::Imagination],
             Self::Tokenizer => vec![TrainStage::Tokenizer],
             Self::Dynamics => vec![TrainStage::Dynamics],
             Self::All => TrainStage::ALL.to_vec(),
@@ -53,8 +56,8 @@ pub struct Args {
     /// actions are treated as unknown.
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
-    /// The world (a folder, or its name) whose tokenizer a new clip network works on; the run's checkpoint
-    /// is that world with the network.
+    /// The world (a folder, or its name) whose tokenizer a new clip network works on, or that a new agent
+    /// plays; the run's checkpoint is that world with the network.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
     world: Option<PathBuf>,
     /// Start from the weights of a checkpoint (a folder, or the name of a world) instead of
@@ -100,7 +103,11 @@ pub fn run(args: Args) -> Result<()> {
     match args.stage {
         Network::Transport => return transport(args),
         Network::Clip => return clip(args),
-        _ => refuse(&[("--world", args.world.is_some())], "clip networks")?,
+        Network::Agent => return agent(args),
+        _ => refuse(
+            &[("--world", args.world.is_some())],
+            "clip networks and agents",
+        )?,
     }
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let name = args.stage.to_possible_value();
@@ -169,6 +176,38 @@ fn clip(args: Args) -> Result<()> {
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let world = super::shell_word(&checkpoint);
     let next = format!("make a clip with: driftless film PROMPT --world {world} --out clip.gif");
+    super::wrote(&checkpoint, &next);
+    Ok(())
+}
+
+/// Trains an agent.
+fn agent(args: Args) -> Result<()> {
+    let unused = [
+        ("--unlabelled", args.unlabelled.is_some()),
+        ("--preset", args.preset.is_some()),
+        ("--from", args.from.is_some()),
+        ("--device", args.device != DeviceChoice::default()),
+    ];
+    refuse(&unused, "worlds")?;
+    let options = AgentOptions {
+        world: args.world.as_deref().map(super::checkpoint).transpose()?,
+        data: args.data,
+        out: args.out,
+        config: args.config,
+        skip_bad: args.skip_bad,
+        resume: args.resume,
+        max_steps: args.max_steps,
+        max_minutes: args.max_minutes,
+        seed: args.seed,
+    };
+    let outcome = run_agent(&options, &mut TerminalProgress::default())
+        .map_err(|error| super::about(&options.data, error))?;
+    if outcome == TrainOutcome::Stopped && !is_quiet() {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    let checkpoint = RunLayout::new(&options.out).checkpoint();
+    let world = super::shell_word(&checkpoint);
+    let next = format!("measure it in the real game with: driftless eval --agent {world}");
     super::wrote(&checkpoint, &next);
     Ok(())
 }

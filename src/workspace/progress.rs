@@ -101,7 +101,7 @@ impl RunProgress {
         let [tokenizer, dynamics] = &self.stages;
         match self.current {
             TrainStage::Tokenizer => tokenizer,
-            TrainStage::Dynamics | TrainStage::Transport | TrainStage::Clip => dynamics,
+            _ => dynamics,
         }
     }
 

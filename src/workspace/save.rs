@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use driftless_agent::Agent;
 use driftless_clip::ClipMaker;
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
-use driftless_data::layout::checkpoint::{CARD, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED};
+use driftless_data::layout::checkpoint::{
+    AGENT_CONFIG, AGENT_WEIGHTS, CARD, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED,
+};
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, read_config};
 
@@ -39,10 +42,13 @@ pub fn save_as(checkpoint: &Path, paths: &UserPaths, name: &str) -> Result<PathB
     let staging = StagingFolder::new(&target)?;
     let clips = [CLIP_CONFIG, CLIP_WEIGHTS];
     let clips = clips.into_iter().filter(|_| ClipMaker::is_in(checkpoint));
+    let agent = [AGENT_CONFIG, AGENT_WEIGHTS];
+    let agent = agent.into_iter().filter(|_| Agent::is_in(checkpoint));
     for file in NEEDED
         .into_iter()
         .filter(|file| *file != CONFIG)
         .chain(clips)
+        .chain(agent)
     {
         let from = checkpoint.join(file);
         std::fs::copy(&from, staging.path().join(file)).map_err(|e| Error::io(&from, e))?;

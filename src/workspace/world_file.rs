@@ -15,7 +15,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
-use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS, NEEDED, OPTIONAL};
+use driftless_data::layout::checkpoint::{
+    AGENT_CONFIG, AGENT_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED, OPTIONAL,
+};
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::read_config;
 use driftless_sim::{GAME_FILES, Game};
@@ -198,10 +200,11 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
         names.push(known);
     }
     let has_game = GAME_FILES.iter().any(|name| found.contains(name));
-    let has_clips = [CLIP_CONFIG, CLIP_WEIGHTS].map(|name| found.contains(name));
-    if has_clips[0] != has_clips[1] {
-        let why = format!("it holds one of {CLIP_CONFIG} and {CLIP_WEIGHTS} without the other");
-        return Err(not_a_world(file, &why));
+    for [config, weights] in [[CLIP_CONFIG, CLIP_WEIGHTS], [AGENT_CONFIG, AGENT_WEIGHTS]] {
+        if found.contains(config) != found.contains(weights) {
+            let why = format!("it holds one of {config} and {weights} without the other");
+            return Err(not_a_world(file, &why));
+        }
     }
     let mut needed = NEEDED
         .into_iter()

@@ -29,25 +29,29 @@ fn archive(file: &Path, entries: &[(&str, &[u8])]) {
 }
 
 #[test]
-fn clip_network_goes_along_whole() {
+fn other_networks_go_along_whole() {
+    for [config, weights] in [[CLIP_CONFIG, CLIP_WEIGHTS], [AGENT_CONFIG, AGENT_WEIGHTS]] {
+        check_pair(config, weights);
+    }
+}
+
+/// Of two files that belong together, both come along or the world is refused.
+fn check_pair(config: &str, weights: &str) {
     let folder = tempfile::tempdir().unwrap();
     let world = folder.path().join("world");
     std::fs::create_dir(&world).unwrap();
     for name in NEEDED {
         std::fs::copy(pong().join(name), world.join(name)).unwrap();
     }
-    std::fs::write(world.join(CLIP_CONFIG), "{}").unwrap();
-    std::fs::write(world.join(CLIP_WEIGHTS), "weights").unwrap();
+    std::fs::write(world.join(config), "{}").unwrap();
+    std::fs::write(world.join(weights), "weights").unwrap();
     let file = folder.path().join("World.driftless");
     export(&world, None, &file, false).unwrap();
     let opened = import(&file, &paths(folder.path())).unwrap().folder;
-    assert_eq!(
-        std::fs::read(opened.join(CLIP_WEIGHTS)).unwrap(),
-        b"weights"
-    );
-    assert_eq!(std::fs::read(opened.join(CLIP_CONFIG)).unwrap(), b"{}");
+    assert_eq!(std::fs::read(opened.join(weights)).unwrap(), b"weights");
+    assert_eq!(std::fs::read(opened.join(config)).unwrap(), b"{}");
 
-    std::fs::remove_file(world.join(CLIP_WEIGHTS)).unwrap();
+    std::fs::remove_file(world.join(weights)).unwrap();
     let half = folder.path().join("Half.driftless");
     export(&world, None, &half, false).unwrap();
     let error = import(&half, &paths(folder.path()))

@@ -145,3 +145,27 @@ fn weights_that_are_not_finite_are_not_saved() {
     );
     assert!(!out.join("tokenizer/state.safetensors").exists());
 }
+
+#[test]
+fn agents_need_a_world_and_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let agent = |more: &[&str]| {
+        let mut command = driftless(&["train", "agent", "--data"]);
+        command.arg(root().join("assets/pong"));
+        command.arg("--out").arg(&out).args(more);
+        command
+    };
+    assert_says(&failure(agent(&[])), &["--world"]);
+    let other = agent(&["--world", "breakout"]);
+    assert_says(&failure(other), &["assets/pong", "as in the world"]);
+    let device = agent(&["--world", "pong", "--preset", "tiny"]);
+    assert_says(&failure(device), &["--preset", "worlds"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn only_agents_are_measured_as_agents() {
+    let none = driftless(&["eval", "--agent", "maze"]);
+    assert_says(&failure(none), &["contains no agent", "train agent"]);
+}

@@ -37,6 +37,8 @@ pub struct CandleNetwork {
     current: FrameState,
     /// Whether cache passes record attention weights, and those of the last one.
     recording_attention: bool,
+    recording_tokens: bool,
+    last_tokens: Vec<f32>,
     last_attention: Option<Attention>,
 }
 
@@ -106,6 +108,8 @@ impl CandleNetwork {
             kv_caches,
             current,
             recording_attention: false,
+            recording_tokens: false,
+            last_tokens: Vec::new(),
             last_attention: None,
         })
     }
@@ -340,6 +344,9 @@ impl Network for CandleNetwork {
         let outcome = dynamics.predict_outcome(&tokens)?;
         self.states = new_states;
         self.last_attention = recorded;
+        if self.recording_tokens {
+            self.last_tokens = tokens.flatten_all()?.to_vec1::<f32>()?;
+        }
         let Some(outcome) = outcome else {
             return Ok(None);
         };
@@ -390,6 +397,7 @@ impl Network for CandleNetwork {
 
     fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
         self.last_attention = None;
+        self.last_tokens.clear();
         let caches = self.kv_caches.iter_mut();
         let caches = caches.flat_map(|cache| [&mut cache.keys, &mut cache.values]);
         let mut rest = cache;
@@ -414,6 +422,15 @@ impl Inspect for CandleNetwork {
 
     fn attention(&mut self) -> Result<Option<Attention>> {
         Ok(self.last_attention.clone())
+    }
+
+    fn record_tokens(&mut self, on: bool) {
+        self.recording_tokens = on;
+        self.last_tokens.clear();
+    }
+
+    fn tokens(&self) -> Option<&[f32]> {
+        (!self.last_tokens.is_empty()).then_some(self.last_tokens.as_slice())
     }
 }
 

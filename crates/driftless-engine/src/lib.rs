@@ -27,6 +27,7 @@
 
 pub mod alarm;
 mod attention;
+mod batch;
 mod candle;
 mod cpu;
 mod denoise;
@@ -75,6 +76,7 @@ pub use self::wgpu::{
 };
 pub use self::wgpu::{FrameTexture, Gpu};
 pub use attention::Attention;
+pub use batch::Batch;
 pub use candle::CandleNetwork;
 pub use cpu::{CpuNetwork, Threads};
 pub use denoise::DenoisePass;

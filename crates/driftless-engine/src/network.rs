@@ -191,7 +191,7 @@ pub trait Network: Send {
         None
     }
 
-    /// Showing what the network attends to, if it can.
+    /// Showing what the network attends to and makes of a frame, if it can.
     fn inspection(&mut self) -> Option<&mut dyn Inspect> {
         None
     }
@@ -241,7 +241,7 @@ pub trait WholeFrames {
     fn read_back(&mut self, readback: Readback) -> Result<()>;
 }
 
-/// Records what a network attends to.
+/// Records what a network attends to, and what it makes of a frame.
 pub trait Inspect {
     /// Sets whether [`Inspect::attention`] is recorded from the next [`Network::write_cache`] on.
     fn record_attention(&mut self, on: bool);
@@ -249,6 +249,14 @@ pub trait Inspect {
     /// Attention weights of the last [`Network::write_cache`]. `None` if they were not recorded, and after
     /// [`Network::load_cache`].
     fn attention(&mut self) -> Result<Option<Attention>>;
+
+    /// Sets whether [`Inspect::tokens`] are recorded from the next [`Network::write_cache`] on.
+    fn record_tokens(&mut self, on: bool);
+
+    /// The tokens after the last temporal attention of the last [`Network::write_cache`], from which the
+    /// outcome is read too: `[tokens, width]`; those of the latent, the action's, the signal's, registers.
+    /// `None` if they were not recorded, and after [`Network::load_cache`].
+    fn tokens(&self) -> Option<&[f32]>;
 }
 
 /// A number of threads, on which the frames do not depend.

@@ -5,6 +5,7 @@
 mod actions;
 mod delta;
 mod frame;
+mod inspection;
 mod memory;
 mod snapshot;
 
@@ -13,14 +14,14 @@ pub use snapshot::Snapshot;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use driftless_data::Clip;
 use driftless_model::config::WorldConfig;
 
 use super::denoise::{DenoisePass, Denoiser};
 use super::network::{Network, Outcome, Threaded};
-use super::{Attention, FrameTexture, SamplerParams, StageTimes};
+use super::{FrameTexture, SamplerParams, StageTimes};
 use crate::{Error, Result};
 
 /// Predicts the frames of a world, one after another, with a [`Network`].
@@ -34,6 +35,8 @@ pub struct Sampler {
     /// Past latents for the stem, see [`crate::FrameContext::past`].
     past: Vec<f32>,
     image: Vec<u8>,
+    /// Whether `image` is still that of an earlier frame.
+    undrawn: bool,
     /// Scratch: the noisy latent and the context noise, `[cells, channels]`.
     z: Vec<f32>,
     noise: Vec<f32>,
@@ -71,6 +74,7 @@ impl Sampler {
             latent: vec![0.0; len],
             past: vec![0.0; len * d.stem_frames],
             image: vec![0; world.image_len()],
+            undrawn: false,
             z: vec![0.0; len],
             noise: vec![0.0; len],
             outcome: None,
@@ -106,6 +110,7 @@ impl Sampler {
             latent: self.latent.clone(),
             past: self.past.clone(),
             image: self.image.clone(),
+            undrawn: self.undrawn,
             z: self.z.clone(),
             noise: self.noise.clone(),
             outcome: self.outcome,
@@ -201,6 +206,7 @@ impl Sampler {
             self.begin_frame(action, params)?;
             self.write_cache(action, params, false)?;
         }
+        self.undrawn = false;
         let last = images.len() - self.image.len();
         self.image.copy_from_slice(&images[last..]);
         Ok(())
@@ -234,6 +240,7 @@ impl Sampler {
         self.latent.copy_from_slice(latent);
         self.begin_frame(action, params)?;
         self.write_cache(action, params, false)?;
+        self.undrawn = false;
         self.image.copy_from_slice(image);
         Ok(())
     }
@@ -244,6 +251,19 @@ impl Sampler {
     /// Returns an error before the first reset, if the action is unknown or a parameter is invalid, or if
     /// the device fails.
     pub fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+        let mut times = self.step_undrawn(action, params)?;
+        let start = Instant::now();
+        self.draw()?;
+        times.decode += start.elapsed();
+        Ok(times)
+    }
+
+    /// As [`Sampler::step`], but the latent is decoded only once someone asks for the image: for rollouts
+    /// that no one looks at.
+    ///
+    /// # Errors
+    /// As [`Sampler::step`].
+    pub fn step_undrawn(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
         self.check_step(action, params)?;
         let start = Instant::now();
         if let Some(mut times) = self.run_full_frame(action, params)? {
@@ -258,13 +278,21 @@ impl Sampler {
         self.latent.copy_from_slice(&self.z);
         let denoised = Instant::now();
         self.write_cache(action, params, true)?;
-        let cached = Instant::now();
-        self.network.decode(&self.latent, &mut self.image)?;
+        self.undrawn = true;
         Ok(StageTimes {
             denoise: denoised - start,
-            cache: cached - denoised,
-            decode: cached.elapsed(),
+            cache: denoised.elapsed(),
+            decode: Duration::ZERO,
         })
+    }
+
+    /// Decodes the last frame unless it was.
+    fn draw(&mut self) -> Result<()> {
+        if self.undrawn {
+            self.network.decode(&self.latent, &mut self.image)?;
+            self.undrawn = false;
+        }
+        Ok(())
     }
 
     /// The last frame, u8 RGB `[H, W, 3]`; after a reset, the last frame of the clip.
@@ -273,6 +301,7 @@ impl Sampler {
     /// Returns an error if the frame is still on the device and cannot be read back.
     pub fn image(&mut self) -> Result<&[u8]> {
         self.sync_to_host()?;
+        self.draw()?;
         Ok(&self.image)
     }
 
@@ -300,36 +329,6 @@ impl Sampler {
     /// if the world has no outcome head.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
-    }
-
-    /// Sets whether [`Sampler::passes`] are recorded.
-    pub fn record_passes(&mut self, on: bool) {
-        self.recording_passes = on;
-        self.passes.clear();
-    }
-
-    /// Denoise passes of the last step, in order; empty unless recorded.
-    pub fn passes(&self) -> &[DenoisePass] {
-        &self.passes
-    }
-
-    /// Sets whether [`Sampler::attention`] is recorded from the next frame on. Does not change the frames.
-    pub fn record_attention(&mut self, on: bool) {
-        if let Some(inspection) = self.network.inspection() {
-            inspection.record_attention(on);
-        }
-    }
-
-    /// Attention weights of the last frame; after a reset, of the last frame of the clip. `None` if they were
-    /// not recorded, after [`Sampler::restore`], and on backends that cannot record them.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    pub fn attention(&mut self) -> Result<Option<Attention>> {
-        match self.network.inspection() {
-            Some(inspection) => inspection.attention(),
-            None => Ok(None),
-        }
     }
 
     /// Surprise of a given next frame, `image` (u8 RGB `[H, W, 3]`), after the frames so far and `action`.

@@ -15,6 +15,9 @@ pub enum Error {
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),
+    /// An agent: see [`driftless_agent::Error`].
+    #[error(transparent)]
+    Agent(#[from] driftless_agent::Error),
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),

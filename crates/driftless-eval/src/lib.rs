@@ -6,6 +6,7 @@
 //! - [`surprise`] and [`likelihood`]: how likely the frames of an episode are under a world.
 //! - [`alarm`]: whether a world's own signals tell which of its frames are wrong.
 //! - [`memory`]: whether a world of the maze remembers what it no longer sees.
+//! - [`agent`]: what agents earn in the real game.
 //! - [`clips`]: whether clips show what they were asked for, and how far they are from real ones.
 //! - [`mod@bench`]: speed, stage by stage.
 //! - [`objects`]: finds ball and paddles in frames of Pong and Breakout; [`pose`]: position and
@@ -43,6 +44,7 @@
 //! # }
 //! ```
 
+pub mod agent;
 pub mod alarm;
 pub mod bench;
 pub mod cells;

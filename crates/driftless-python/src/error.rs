@@ -39,9 +39,6 @@ pub enum Error {
     /// The object was closed.
     #[error("it is closed")]
     Closed,
-    /// No thread can be started.
-    #[error("no thread can be started: {0}")]
-    Thread(String),
     /// A Python function that was called back raised an exception.
     #[error("{0}")]
     Python(PyErr),
@@ -70,12 +67,9 @@ impl From<Error> for PyErr {
             Error::Data(_) | Error::Model(_) => PyValueError::new_err(text),
             Error::Engine(ref inner) if inner.is_argument() => PyValueError::new_err(text),
             Error::Sim(ref inner) if inner.is_argument() => PyValueError::new_err(text),
-            Error::Engine(_)
-            | Error::Sim(_)
-            | Error::Tensor(_)
-            | Error::InUse
-            | Error::Closed
-            | Error::Thread(_) => PyRuntimeError::new_err(text),
+            Error::Engine(_) | Error::Sim(_) | Error::Tensor(_) | Error::InUse | Error::Closed => {
+                PyRuntimeError::new_err(text)
+            }
         }
     }
 }

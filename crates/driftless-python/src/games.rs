@@ -1,15 +1,15 @@
 //! Many games of one world, which advance together on several threads.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::thread::available_parallelism;
 
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
 use pyo3::prelude::*;
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{Outcome, SamplerParams};
+use driftless_engine::{Batch, Outcome, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_sim::{LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
@@ -38,8 +38,7 @@ struct About {
 }
 
 struct State {
-    games: Vec<Game>,
-    threads: ThreadPool,
+    games: Batch<Game>,
     params: SamplerParams,
 }
 
@@ -186,7 +185,7 @@ impl Games {
         let moves = {
             let state = self.lock()?;
             self.moves(
-                open(&state)?.games.len(),
+                open(&state)?.games.games().len(),
                 &actions,
                 &starting,
                 &seeds,
@@ -262,7 +261,8 @@ impl Games {
         let (starts, label) = first.map_or((0, String::new()), |player| {
             (player.start_count(), player.label().to_owned())
         });
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = NonZeroUsize::new(threads).unwrap_or_else(cores);
         let games = players.into_iter().enumerate().map(|(i, player)| Game {
             player,
             seed: i as u64,
@@ -272,8 +272,7 @@ impl Games {
         Ok(Self {
             about: about(starts, label),
             state: Mutex::new(Some(State {
-                games: games.collect(),
-                threads: pool.map_err(|e| Error::Thread(e.to_string()))?,
+                games: Batch::new(games.collect(), threads)?,
                 params,
             })),
         })
@@ -352,31 +351,30 @@ impl State {
         image: [usize; 2],
     ) -> Result<(Vec<u8>, Vec<f32>, Vec<bool>)> {
         let params = self.params;
-        let games = &mut self.games;
-        self.threads.install(|| {
-            let moved = games.par_iter_mut().zip(moves);
-            moved.try_for_each(|(game, to)| game.advance(*to, &params))
-        })?;
+        self.games
+            .advance(|i, game| game.advance(moves[i], &params))?;
         self.frames(image)
     }
 
     fn frames(&mut self, [height, width]: [usize; 2]) -> Result<(Vec<u8>, Vec<f32>, Vec<bool>)> {
-        let mut images = Vec::with_capacity(self.games.len() * height * width * 3);
-        for game in &mut self.games {
+        let games = self.games.games_mut();
+        let mut images = Vec::with_capacity(games.len() * height * width * 3);
+        for game in games.iter_mut() {
             images.extend_from_slice(game.player.image()?);
         }
-        let rewards = self.games.iter().map(|game| game.reward).collect();
-        let ended = self.games.iter().map(|game| game.ended).collect();
+        let rewards = games.iter().map(|game| game.reward).collect();
+        let ended = games.iter().map(|game| game.ended).collect();
         Ok((images, rewards, ended))
     }
 
     fn start_from(&mut self, game: usize, clip: &Clip, seed: u64) -> Result<()> {
-        let count = self.games.len();
         let params = SamplerParams {
             seed,
             ..self.params
         };
-        let game = self.games.get_mut(game);
+        let games = self.games.games_mut();
+        let count = games.len();
+        let game = games.get_mut(game);
         let game = game.ok_or_else(|| no_game(count))?;
         let learned = game.player.learned_mut().ok_or_else(|| {
             Error::Value("a simulator cannot start from frames, only a learned world can".into())
@@ -387,7 +385,7 @@ impl State {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let all = self.games.iter_mut().map(|game| {
+        let all = self.games.games_mut().iter_mut().map(|game| {
             let state = game.player.snapshot()?;
             Ok((state, game.seed, game.reward, game.ended))
         });
@@ -395,23 +393,25 @@ impl State {
     }
 
     fn same(&mut self, game: usize) -> Result<Snapshot> {
-        let count = self.games.len();
-        let game = self.games.get_mut(game);
+        let games = self.games.games_mut();
+        let count = games.len();
+        let game = games.get_mut(game);
         let game = game.ok_or_else(|| no_game(count))?;
         let one = (game.player.snapshot()?, game.seed, game.reward, game.ended);
         Ok(Snapshot(vec![one; count]))
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        if snapshot.0.len() != self.games.len() {
+        let games = self.games.games_mut();
+        if snapshot.0.len() != games.len() {
             let what = format!(
                 "the snapshot is of {} games, these are {}",
                 snapshot.0.len(),
-                self.games.len()
+                games.len()
             );
             return Err(Error::Value(what));
         }
-        for (game, (state, seed, reward, ended)) in self.games.iter_mut().zip(&snapshot.0) {
+        for (game, (state, seed, reward, ended)) in games.iter_mut().zip(&snapshot.0) {
             game.player.restore(state)?;
             (game.seed, game.reward, game.ended) = (*seed, *reward, *ended);
         }

@@ -138,14 +138,7 @@ impl ComparisonState {
 
 /// The simulator with the same frame size and actions as `world`, if there is one.
 pub fn matching_simulator(world: &DatasetInfo) -> Option<SimulatorKind> {
-    let names = |info: &DatasetInfo| -> Vec<String> {
-        info.actions.iter().map(|a| a.name.clone()).collect()
-    };
-    let matches = |kind: &SimulatorKind| {
-        let simulator = kind.open(0).info();
-        simulator.image == world.image && names(&simulator) == names(world)
-    };
-    SimulatorKind::ALL.into_iter().find(matches)
+    SimulatorKind::matching(world)
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub enum Error {
     /// An engine: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// An agent: see [`driftless_agent::Error`].
+    #[error(transparent)]
+    Agent(#[from] driftless_agent::Error),
     /// A published world: see [`driftless_diamond::Error`].
     #[error(transparent)]
     Published(#[from] driftless_diamond::Error),

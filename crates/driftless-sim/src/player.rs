@@ -1,10 +1,13 @@
 //! What the thread plays: a learned world or a simulator.
 
+mod agent;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use driftless_agent::AgentPlayer;
 use driftless_data::Clip;
 use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
@@ -160,6 +163,7 @@ pub struct LearnedWorld {
     notes: BTreeMap<usize, Value>,
     last_start: LastStart,
     inspecting: bool,
+    agent: Option<AgentPlayer>,
 }
 
 /// The starting clip with this index.
@@ -191,6 +195,7 @@ impl LearnedWorld {
             notes: BTreeMap::new(),
             last_start: LastStart::Own(0),
             inspecting: false,
+            agent: None,
         }
     }
 

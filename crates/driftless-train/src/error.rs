@@ -18,6 +18,9 @@ pub enum Error {
     /// A transport network: see [`driftless_transport::Error`].
     #[error(transparent)]
     Transport(#[from] driftless_transport::Error),
+    /// An agent: see [`driftless_agent::Error`].
+    #[error(transparent)]
+    Agent(#[from] driftless_agent::Error),
     /// A clip network: see [`driftless_clip::Error`].
     #[error(transparent)]
     Clip(#[from] driftless_clip::Error),

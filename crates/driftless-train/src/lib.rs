@@ -22,7 +22,7 @@
 //! ```
 //!
 //! [`run_transport`] trains a transport network on a dataset of cells, and [`run_clip`] a clip network on a
-//! dataset with captions, with the same loop.
+//! dataset with captions, with the same loop. [`run_agent`] trains an agent that plays a world.
 //!
 //! A run's folder holds ([`RunLayout`]):
 //! - `checkpoint/`: the playable world, with averaged (EMA) weights,
@@ -34,6 +34,7 @@
 //! The example `maze` records a dataset, trains on it for a few steps and predicts a frame:
 //! `cargo run --release -p driftless-train --example maze`.
 
+mod agent;
 mod clip;
 mod context;
 mod cpu;
@@ -64,7 +65,9 @@ mod tokenizer;
 mod train_loop;
 mod transport;
 mod warm_start;
+mod world_source;
 
+pub use agent::{AgentOptions, AgentSettings, CloningSettings, ImaginationSettings, run_agent};
 pub use clip::{ClipOptions, ClipSettings, run_clip};
 pub use error::{Error, Result};
 pub use layout::RunLayout;

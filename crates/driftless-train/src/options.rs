@@ -20,6 +20,10 @@ pub enum TrainStage {
     Transport,
     /// A clip network: whole clips from prompts. Has runs of its own ([`crate::run_clip`]).
     Clip,
+    /// The heads of an agent, on recorded play. Has runs of its own ([`crate::run_agent`]).
+    Cloning,
+    /// Policy and value of an agent, in the dream; after [`TrainStage::Cloning`].
+    Imagination,
 }
 
 impl TrainStage {
@@ -33,6 +37,8 @@ impl TrainStage {
             Self::Dynamics => "dynamics",
             Self::Transport => "transport",
             Self::Clip => "clip",
+            Self::Cloning => "cloning",
+            Self::Imagination => "imagination",
         }
     }
 }

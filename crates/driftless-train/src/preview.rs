@@ -29,9 +29,7 @@ impl TrainData for WorldData<'_> {
     fn preview(&self, stage: TrainStage) -> Result<ContactSheet> {
         match stage {
             TrainStage::Tokenizer => tokenizer(self.run, self.store),
-            TrainStage::Dynamics | TrainStage::Transport | TrainStage::Clip => {
-                dynamics(self.run, self.store)
-            }
+            _ => dynamics(self.run, self.store),
         }
     }
 

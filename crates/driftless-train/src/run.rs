@@ -146,7 +146,7 @@ fn new_task<'a>(
             let (task, vars) = DynamicsTask::new(run, store, progress)?;
             (Box::new(task), vars, checkpoint::DYNAMICS)
         }
-        TrainStage::Transport | TrainStage::Clip => return Err(no_stage(stage)),
+        _ => return Err(no_stage(stage)),
     };
     if let Some(folder) = from {
         warm_start::load_weights(&folder.join(weights), &vars)?;
@@ -250,9 +250,7 @@ impl TrainSettings {
         match stage {
             TrainStage::Tokenizer => &self.tokenizer.optimizer,
             // A world has no other stages: `new_task` refuses them.
-            TrainStage::Dynamics | TrainStage::Transport | TrainStage::Clip => {
-                &self.dynamics.optimizer
-            }
+            _ => &self.dynamics.optimizer,
         }
     }
 }

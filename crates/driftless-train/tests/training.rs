@@ -6,6 +6,8 @@
     reason = "a failure fails the test"
 )]
 
+#[path = "training/agent.rs"]
+mod agent;
 #[path = "training/resuming.rs"]
 mod resuming;
 

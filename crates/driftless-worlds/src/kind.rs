@@ -1,5 +1,7 @@
 //! The list of simulators.
 
+use driftless_data::DatasetInfo;
+
 use crate::Simulator;
 use crate::drive::Drive;
 use crate::maze::Maze;
@@ -30,6 +32,18 @@ impl SimulatorKind {
     pub fn from_name(name: &str) -> Option<Self> {
         let mut kinds = Self::ALL.into_iter();
         kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The simulator with the same frame size and actions as `world`, if there is one.
+    pub fn matching(world: &DatasetInfo) -> Option<Self> {
+        let names = |info: &DatasetInfo| -> Vec<String> {
+            info.actions.iter().map(|a| a.name.clone()).collect()
+        };
+        let matches = |kind: &Self| {
+            let simulator = kind.open(0).info();
+            simulator.image == world.image && names(&simulator) == names(world)
+        };
+        Self::ALL.into_iter().find(matches)
     }
 
     /// The name on the command line.

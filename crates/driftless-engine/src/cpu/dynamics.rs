@@ -69,6 +69,9 @@ pub(super) struct PackedDynamics {
     /// Whether cache passes record attention weights, and those of the last one.
     recording_attention: bool,
     last_attention: Option<Attention>,
+    /// Whether cache passes record their last tokens, and those of the last one.
+    recording_tokens: bool,
+    last_tokens: Vec<f32>,
 }
 
 impl PackedDynamics {
@@ -134,6 +137,8 @@ impl PackedDynamics {
             mlp: MlpScratch::new(shape, d.mlp),
             recording_attention: false,
             last_attention: None,
+            recording_tokens: false,
+            last_tokens: Vec::new(),
         }
     }
 
@@ -213,8 +218,9 @@ impl PackedDynamics {
         input: &DenoiseInput,
     ) -> Option<Outcome> {
         let writes_cache = self.slots > 0 && self.last_time_layer.is_some();
-        // Only the outcome head and the recording need the output of the last temporal attention.
-        let needs_last = self.outcome.is_some() || self.recording_attention;
+        // Only the outcome head and the recordings need the output of the last temporal attention.
+        let needs_last =
+            self.outcome.is_some() || self.recording_attention || self.recording_tokens;
         if !writes_cache && !needs_last {
             return None;
         }
@@ -260,6 +266,10 @@ impl PackedDynamics {
             }
         }
         self.last_attention = self.attention.recorded.take();
+        if self.recording_tokens {
+            self.last_tokens.clear();
+            self.last_tokens.extend_from_slice(&self.tokens);
+        }
         let width = self.shape.width();
         let at = (self.latent_tokens + 1) * width;
         let signal = &self.tokens[at..at + width];
@@ -286,9 +296,21 @@ impl PackedDynamics {
         self.last_attention.as_ref()
     }
 
-    /// Drops recorded attention weights, because the KV caches now belong to another frame.
-    pub(super) fn clear_attention(&mut self) {
+    /// Sets whether cache passes record their last tokens.
+    pub(super) fn record_tokens(&mut self, on: bool) {
+        self.recording_tokens = on;
+        self.last_tokens.clear();
+    }
+
+    /// Tokens of the last cache pass, if recorded.
+    pub(super) fn last_tokens(&self) -> Option<&[f32]> {
+        (!self.last_tokens.is_empty()).then_some(self.last_tokens.as_slice())
+    }
+
+    /// Drops what was recorded, because the KV caches now belong to another frame.
+    pub(super) fn clear_recorded(&mut self) {
         self.last_attention = None;
+        self.last_tokens.clear();
     }
 
     /// Keys, then values, of each temporal layer in order; then the delta states.

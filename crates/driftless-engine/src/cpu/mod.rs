@@ -133,7 +133,7 @@ impl Network for CpuNetwork {
     }
 
     fn load_cache(&mut self, cache: &[f32]) -> Result<()> {
-        self.dynamics.clear_attention();
+        self.dynamics.clear_recorded();
         self.dynamics.load_caches(cache);
         Ok(())
     }
@@ -171,6 +171,14 @@ impl Inspect for CpuNetwork {
 
     fn attention(&mut self) -> Result<Option<Attention>> {
         Ok(self.dynamics.last_attention().cloned())
+    }
+
+    fn record_tokens(&mut self, on: bool) {
+        self.dynamics.record_tokens(on);
+    }
+
+    fn tokens(&self) -> Option<&[f32]> {
+        self.dynamics.last_tokens()
     }
 }
 

@@ -196,6 +196,7 @@ impl Sampler {
         } else {
             Residency::Both
         };
+        self.undrawn = false;
         self.outcome = output.outcome;
         self.texture = output.texture;
         self.frame += 1;

@@ -26,6 +26,7 @@ impl Sampler {
     /// Returns an error if the device fails.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.sync_to_host()?;
+        self.draw()?;
         let (latent, past) = (self.latent.len(), self.past.len());
         let mut state = vec![0.0; latent + past + self.cache_len];
         state[..latent].copy_from_slice(&self.latent);
@@ -70,6 +71,7 @@ impl Sampler {
         self.past
             .copy_from_slice(&snapshot.state[latent..latent + past]);
         self.image.copy_from_slice(&snapshot.image);
+        self.undrawn = false;
         self.outcome = snapshot.outcome;
         self.frame = snapshot.frame;
         self.memory = snapshot.memory.as_deref().cloned();

@@ -1,4 +1,5 @@
 mod arguments;
+mod batch;
 mod delta;
 mod inspection;
 mod memory;

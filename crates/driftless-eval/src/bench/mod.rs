@@ -4,6 +4,7 @@
 //! They take turns over several rounds, with matmul measurements in between, so that changes in
 //! the machine's speed affect all of them alike.
 
+pub mod batch;
 pub mod devices;
 mod flops;
 mod machine;

@@ -9,11 +9,10 @@ use driftless_clip::config::{CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
 use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, Vocabulary};
 use driftless_data::captions::ClipCaption;
 use driftless_data::contact_sheet::ContactSheet;
-use driftless_data::fs::{read_source, write_atomic, write_json};
-use driftless_data::layout::checkpoint::{CARD, NEEDED};
+use driftless_data::fs::{write_atomic, write_json};
 use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
 use driftless_engine::{DeviceChoice, candle_device};
-use driftless_model::checkpoint::{CONFIG, TOKENIZER, read_config};
+use driftless_model::checkpoint::{TOKENIZER, read_config};
 use driftless_model::config::WorldConfig;
 
 use super::ClipSettings;
@@ -27,6 +26,7 @@ use crate::progress::{TrainOutcome, TrainProgress};
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
 use crate::warm_start::load_weights;
+use crate::world_source::{copy_world, world_folder};
 use crate::{Error, Result, TrainStage};
 
 /// Captions whose clips a preview shows.
@@ -74,7 +74,8 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         layout.state(TrainStage::Clip).check_unused()?;
     }
     let device = candle_device(options.device)?;
-    let source = world_folder(options, &layout)?;
+    let what = "the world whose tokenizer encodes the frames";
+    let source = world_folder(options.world.as_deref(), options.resume, &layout, what)?;
     let world = read_config(&source)?;
     let info = DatasetInfo::read(&options.data)?;
     if info.image != world.image {
@@ -141,19 +142,6 @@ fn read_settings(options: &ClipOptions, layout: &RunLayout) -> Result<ClipSettin
         settings.seed = seed;
     }
     Ok(settings)
-}
-
-/// Where the world is: the given folder, or the run's own checkpoint.
-fn world_folder(options: &ClipOptions, layout: &RunLayout) -> Result<PathBuf> {
-    let own = layout.checkpoint();
-    if options.resume && own.join(CONFIG).is_file() {
-        return Ok(own);
-    }
-    options.world.clone().ok_or_else(|| {
-        Error::Argument(
-            "a new clip run needs --world, the world whose tokenizer encodes the frames".to_owned(),
-        )
-    })
 }
 
 /// The configuration of the network that these settings train on a dataset.
@@ -244,13 +232,7 @@ fn prepare_folders(
     source: &Path,
 ) -> Result<()> {
     let checkpoint = layout.checkpoint();
-    std::fs::create_dir_all(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
-    for file in NEEDED.into_iter().chain([CARD]) {
-        let (from, to) = (source.join(file), checkpoint.join(file));
-        if from.is_file() && !to.exists() {
-            write_atomic(&to, &read_source(&from, u64::MAX)?)?;
-        }
-    }
+    copy_world(source, &checkpoint)?;
     let path = layout.settings();
     let text =
         toml::to_string_pretty(settings).map_err(|e| Error::invalid(&path, e.to_string()))?;
