@@ -65,7 +65,8 @@ pub(crate) fn measure(
             continue;
         };
         let clip = episode.clip(t - options.clip_frames..t);
-        let action = episode.actions.get(t).copied().unwrap_or(0);
+        let known = t < episode.frames();
+        let action = known.then(|| episode.action(t)).unwrap_or_default();
         let group = usize::from(crosses(from, to, patch));
         for (&steps, counts) in options.steps.iter().zip(&mut counts) {
             let params = SamplerParams {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
     FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
@@ -35,6 +35,11 @@ pub trait Player: Send {
     /// Number of actions; action 0 is the idle one.
     fn actions(&self) -> usize;
 
+    /// Number of axes.
+    fn axes(&self) -> usize {
+        0
+    }
+
     /// Number of starting clips, at least 1.
     fn start_count(&self) -> usize;
 
@@ -50,7 +55,7 @@ pub trait Player: Send {
     /// # Errors
     /// Returns an error if the action is unknown, if a parameter is out of range, or if the device
     /// fails.
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
+    fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes>;
 
     /// The last frame, u8 RGB `[H, W, 3]`.
     ///
@@ -71,7 +76,7 @@ pub trait Player: Send {
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
 
     /// What a scripted player would do next; `None` if the world has none.
-    fn scripted_action(&mut self) -> Option<u32> {
+    fn scripted_action(&mut self) -> Option<Action> {
         None
     }
 
@@ -300,7 +305,12 @@ impl LearnedWorld {
     /// # Errors
     /// Returns an error if the image or the action does not fit the world, if a parameter is out of
     /// range, or if the device fails.
-    pub fn surprise(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<f32> {
+    pub fn surprise(
+        &mut self,
+        image: &[u8],
+        action: Action,
+        params: &SamplerParams,
+    ) -> Result<f32> {
         Ok(self.engine.surprise(image, action, params)?)
     }
 
@@ -331,6 +341,10 @@ impl Player for LearnedWorld {
         self.engine.world().actions.len()
     }
 
+    fn axes(&self) -> usize {
+        self.engine.world().axes.len()
+    }
+
     fn start_count(&self) -> usize {
         self.clips.len()
     }
@@ -342,7 +356,7 @@ impl Player for LearnedWorld {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes> {
         Ok(self.engine.step(action, params)?)
     }
 
@@ -377,6 +391,7 @@ pub struct SimulatedWorld {
     name: String,
     size: [usize; 2],
     actions: usize,
+    axes: usize,
     seed: u64,
     /// Plays by itself, once it has been asked to.
     agent: Option<PolicyAgent>,
@@ -391,6 +406,7 @@ impl SimulatedWorld {
             name: info.name,
             size: info.image,
             actions: info.actions.len(),
+            axes: info.axes.len(),
             seed: 0,
             agent: None,
         }
@@ -414,6 +430,10 @@ impl Player for SimulatedWorld {
         self.actions
     }
 
+    fn axes(&self) -> usize {
+        self.axes
+    }
+
     /// Every index is a start, since it is added to the seed. A recording must hold it exactly.
     fn start_count(&self) -> usize {
         MAX_EXACT
@@ -425,7 +445,7 @@ impl Player for SimulatedWorld {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, action: Action, _: &SamplerParams) -> Result<StageTimes> {
         self.simulator.step(action)?;
         Ok(StageTimes::default())
     }
@@ -447,7 +467,7 @@ impl Player for SimulatedWorld {
         Ok(())
     }
 
-    fn scripted_action(&mut self) -> Option<u32> {
+    fn scripted_action(&mut self) -> Option<Action> {
         let (simulator, seed) = (self.simulator.as_ref(), self.seed);
         let agent = || PolicyAgent::new(Policy::Scripted, simulator, seed);
         Some(self.agent.get_or_insert_with(agent).act(simulator))

@@ -77,7 +77,7 @@ fn step(sim: &SimThread) -> Frame {
 fn hold(sim: &SimThread, action: u32) -> Instant {
     let since = Instant::now();
     sim.send(InputCommand::Hold {
-        action,
+        action: action.into(),
         changed_at: since,
     });
     since
@@ -99,7 +99,7 @@ fn starts_with_last_frame_of_the_clip() {
         ..options()
     });
     let frame = next(&sim);
-    assert_eq!((frame.number, frame.clip, frame.action), (0, 1, 0));
+    assert_eq!((frame.number, frame.clip, frame.action), (0, 1, 0.into()));
     assert_eq!(rgb(&frame)[0], 100);
     let started = sim.messages().recv_timeout(TIMEOUT).unwrap();
     assert_eq!(
@@ -118,7 +118,7 @@ fn latest_held_action_counts() {
     hold(&sim, 2);
     assert_eq!(step(&sim).action, 2);
     let frame = step(&sim);
-    assert_eq!((frame.action, rgb(&frame)[1]), (2, 2));
+    assert_eq!((frame.action, rgb(&frame)[1]), (2.into(), 2));
     hold(&sim, 0);
     assert_eq!(step(&sim).action, 0);
 }

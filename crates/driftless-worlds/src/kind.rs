@@ -12,17 +12,20 @@ pub enum SimulatorKind {
     Maze,
     /// A car on a track, from above.
     Drive,
+    /// The same car with axes for steering and pedals instead of keys.
+    Steer,
 }
 
 impl SimulatorKind {
     /// Every simulator.
-    pub const ALL: [Self; 2] = [Self::Maze, Self::Drive];
+    pub const ALL: [Self; 3] = [Self::Maze, Self::Drive, Self::Steer];
 
     /// Creates the simulator with the world of `seed`.
     pub fn open(self, seed: u64) -> Box<dyn Simulator> {
         match self {
             Self::Maze => Box::new(Maze::new(seed)),
             Self::Drive => Box::new(Drive::new(seed)),
+            Self::Steer => Box::new(Drive::with_axes(seed)),
         }
     }
 
@@ -37,6 +40,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "maze",
             Self::Drive => "drive",
+            Self::Steer => "steer",
         }
     }
 
@@ -45,6 +49,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "Maze",
             Self::Drive => "Drive",
+            Self::Steer => "Steer",
         }
     }
 
@@ -53,6 +58,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "A walk among coloured walls, in first person.",
             Self::Drive => "A car on a closed track, from above.",
+            Self::Steer => "The car of Drive, steered by a stick or the mouse.",
         }
     }
 
@@ -60,7 +66,7 @@ impl SimulatorKind {
     pub fn goal(self) -> &'static str {
         match self {
             Self::Maze => "Look round, turn away and come back: is it still the same place?",
-            Self::Drive => "Stay on the road, as fast as you dare.",
+            Self::Drive | Self::Steer => "Stay on the road, as fast as you dare.",
         }
     }
 }

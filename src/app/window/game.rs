@@ -217,13 +217,13 @@ impl GameState {
 
     /// Tells the thread which action is currently held.
     fn send_held_action(&self, changed_at: Instant) {
-        let action = self.held.action(&self.session.keys);
+        let action = self.held.action(&self.session.keys).into();
         self.send(InputCommand::Hold { action, changed_at });
     }
 
     /// Tells the thread that a key went up: an action that no frame has taken yet counts for one.
     fn send_release(&self, changed_at: Instant) {
-        let action = self.held.action(&self.session.keys);
+        let action = self.held.action(&self.session.keys).into();
         self.send(InputCommand::Release { action, changed_at });
     }
 

@@ -249,7 +249,7 @@ impl Inputs {
         let frames = frame.sequence.saturating_sub(self.sequence);
         self.sequence = frame.sequence;
         if let Some(mouse) = self.captured_mouse() {
-            mouse.subtract_turned(game.session.keys.bound(frame.action), frames);
+            mouse.subtract_turned(game.session.keys.bound(frame.action.index), frames);
             self.hold_mouse_keys(game);
         }
     }

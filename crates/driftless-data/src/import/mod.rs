@@ -179,6 +179,7 @@ pub fn run(
         fps: report.fps,
         image: options.size,
         actions: map.actions(),
+        axes: Vec::new(),
     };
     report.name_actions(&info.actions);
     report.add_remarks(&info.actions, map.reads_decimals());
