@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use driftless_data::Episode;
 use driftless_data::metrics::fraction;
+use driftless_data::{Action, Episode};
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Sampler, SamplerParams};
 
@@ -65,8 +65,11 @@ pub(crate) fn measure(
             continue;
         };
         let clip = episode.clip(t - options.clip_frames..t);
-        let known = t < episode.frames();
-        let action = known.then(|| episode.action(t)).unwrap_or_default();
+        let action = if t < episode.frames() {
+            episode.action(t)
+        } else {
+            Action::IDLE
+        };
         let group = usize::from(crosses(from, to, patch));
         for (&steps, counts) in options.steps.iter().zip(&mut counts) {
             let params = SamplerParams {

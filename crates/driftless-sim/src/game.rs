@@ -153,17 +153,7 @@ impl Game {
             format: FORMAT,
             params: self.params.iter().map(change).collect(),
             actions: runs(self.actions.iter().map(|action| action.index)),
-            axes: match self
-                .actions
-                .iter()
-                .any(|action| action.axes != [0.0; MAX_AXES])
-            {
-                false => Vec::new(),
-                true => runs(self.actions.iter().map(|action| {
-                    let axes = &action.axes[..world.axes.len()];
-                    axes.to_vec()
-                })),
-            },
+            axes: self.axes(world.axes.len()),
         };
         write_json(&file, &text)?;
         let clips = std::slice::from_ref(&self.clip);
@@ -191,6 +181,16 @@ impl Game {
         };
         game.check(world).map_err(invalid)?;
         Ok(game)
+    }
+
+    /// Where so many axes are, and for how many frames; nothing if they are at rest.
+    fn axes(&self, count: usize) -> Vec<(Vec<f32>, usize)> {
+        let mut actions = self.actions.iter();
+        if actions.all(|action| action.axes == Action::IDLE.axes) {
+            return Vec::new();
+        }
+        let of_world = |action: &Action| action.axes[..count].to_vec();
+        runs(self.actions.iter().map(of_world))
     }
 
     /// Says what does not fit the world, if anything.

@@ -275,6 +275,9 @@ fn decode_start(payload: &mut Decoder) -> Option<Entry> {
         [] => Vec::new(),
         _ => payload.list()?,
     };
+    if !axes.is_empty() && axes.len() != actions.len().checked_mul(MAX_AXES)? {
+        return None;
+    }
     let axes: Vec<f32> = axes.into_iter().map(f32::from_bits).collect();
     let mut axes = axes.chunks_exact(MAX_AXES);
     let actions = actions
@@ -314,6 +317,25 @@ fn decode_frame(payload: &mut Decoder) -> Option<FrameRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn starting_clips_keep_their_axes() {
+        let path = Path::new("a.journal");
+        let turned = Action::with_axes(1, &[-0.1, 1.0]);
+        for second in [turned, Action::IDLE] {
+            let clip = Clip {
+                images: vec![1, 2, 3],
+                actions: vec![Action::IDLE, second],
+            };
+            let mut record = start(4, &clip);
+            let Entry::Start { index, clip: read } = read_entry(path, &record).unwrap() else {
+                panic!("another kind");
+            };
+            assert_eq!((index, read), (4, clip));
+            record.payload.pop();
+            assert!(read_entry(path, &record).is_err());
+        }
+    }
 
     #[test]
     fn records_are_exact_and_bounded() {

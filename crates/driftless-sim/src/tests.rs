@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use fake::Fake;
 
+use driftless_data::Action;
 use driftless_engine::{GpuSource, SamplerParams, Solver};
 
 use super::*;
@@ -74,7 +75,7 @@ fn step(sim: &SimThread) -> Frame {
     next(sim)
 }
 
-fn hold(sim: &SimThread, action: u32) -> Instant {
+fn hold(sim: &SimThread, action: impl Into<Action>) -> Instant {
     let since = Instant::now();
     sim.send(InputCommand::Hold {
         action: action.into(),

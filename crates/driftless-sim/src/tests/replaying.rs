@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use driftless_data::journal::JournalReader;
-use driftless_data::{Clip, Episode, ExtraArray};
+use driftless_data::{Action, Clip, Episode, ExtraArray};
 use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
 
@@ -213,8 +213,10 @@ fn replays_simulators_by_seed() {
         for command in [EpisodeCommand::Reset, EpisodeCommand::NextClip] {
             sim.send(command);
             next(&sim);
-            hold(&sim, 3);
-            step(&sim);
+            let axes = &[0.3, -0.7][..kind.open(0).info().axes.len()];
+            let action = if axes.is_empty() { 3 } else { 0 };
+            hold(&sim, Action::with_axes(action, axes));
+            assert_eq!(step(&sim).action.axes[..axes.len()], *axes);
         }
         let recording = of(reread(&recording(sim).into_episode())).unwrap();
         assert!(recording.simulated());
