@@ -15,6 +15,9 @@ struct Args {
     action_row: u32,
     signal_row: u32,
     pass_index: u32,
+    // Map of the axes in `weights`, [width, axes], and their number.
+    axes: u32,
+    axis_count: u32,
 };
 
 const FEATURES: u32 = 16u;
@@ -30,6 +33,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var value = load(args.start + id.x);
     if args.action_row == NONE || args.action_row == row {
         value += weight(args.action + frame.action * args.width + i);
+        for (var k = 0u; k < args.axis_count; k += 1u) {
+            value = fma(weight(args.axes + i * args.axis_count + k), frame.axes[k], value);
+        }
     }
     if args.signal_row == NONE || args.signal_row == row {
         let denoise_pass = frame.passes[args.pass_index];

@@ -92,7 +92,7 @@ const NEXT_CLIP: driftless_sim::Command = driftless_sim::Command::Episode(Episod
 fn held(action: u32) -> driftless_sim::Command {
     let since = Instant::now();
     InputCommand::Hold {
-        action,
+        action: action.into(),
         changed_at: since,
     }
     .into()

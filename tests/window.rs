@@ -348,7 +348,7 @@ fn window_plays_a_simulator() {
     let mut world = driftless_worlds::SimulatorKind::Maze.open(5);
     for t in 0..starts[1] {
         if t > 0 {
-            world.step(played.actions[t]).unwrap();
+            world.step(played.action(t)).unwrap();
         }
         assert!(played.frame(t) == world.image(), "frame {t}");
     }

@@ -117,7 +117,7 @@ fn actions_are_read_from_frames() {
         let mut maze = SimulatorKind::Maze.open(seed);
         let mut images = maze.image().to_vec();
         for &action in &played {
-            maze.step(action).unwrap();
+            maze.step(action.into()).unwrap();
             images.extend_from_slice(maze.image());
         }
         let read = engine.infer_actions(&images, &params).unwrap();

@@ -44,6 +44,8 @@ struct Frame {
     // 1 if delta states are read, else 0.
     reads_state: u32,
     unused: u32,
+    // Axes of the action; 0 for those that the world does not have.
+    axes: array<f32, 16>,
     passes: array<Pass>,
 };
 

@@ -1,5 +1,6 @@
 //! Key bindings: the world's keys take precedence over the window's shortcuts.
 
+mod axes;
 mod held;
 mod places;
 pub mod rebind;
@@ -13,6 +14,7 @@ use driftless_data::ActionSpec;
 
 use crate::{Error, Result};
 
+pub use axes::{AnalogInputs, BoundAxis};
 pub use held::{HeldKeys, InputSource};
 pub use places::KeyPlaces;
 pub use shortcut::Shortcut;
@@ -38,6 +40,7 @@ pub type Bindings = BTreeMap<String, Vec<String>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMap {
     actions: Vec<BoundAction>,
+    axes: Vec<BoundAxis>,
     /// Combined actions: each of their keys plays an action itself.
     combined: BTreeSet<u32>,
     shortcuts: Vec<Shortcut>,
@@ -98,6 +101,7 @@ impl KeyMap {
         });
         Ok(Self {
             actions: bound.filter(|bound| !bound.chords.is_empty()).collect(),
+            axes: Vec::new(),
             combined: combinations
                 .keys()
                 .filter_map(|i| u32::try_from(*i).ok())
@@ -161,6 +165,7 @@ impl KeyMap {
     /// Whether the world uses a key.
     pub fn uses(&self, key: Key) -> bool {
         self.chords().any(|chord| chord.contains(&key))
+            || self.axes.iter().any(|axis| axis.uses(key))
     }
 
     /// The shortcut of a key, unless the world uses the key.

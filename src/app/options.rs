@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use driftless_data::Action;
 use driftless_engine::SamplerParams;
 use driftless_sim::RecordOptions;
 use driftless_worlds::SimulatorKind;
@@ -16,7 +17,7 @@ pub struct WindowOptions {
     /// Target frame rate; `None` uses the world's own.
     pub fps: Option<f32>,
     /// Actions played before the player takes over.
-    pub actions: Arc<[u32]>,
+    pub actions: Arc<[Action]>,
     /// Initial sampler parameters.
     pub params: SamplerParams,
     /// Where to write the played frames as an episode when the window closes. Their journal is in the folder for

@@ -40,7 +40,7 @@ impl GameSession {
         params: SamplerParams,
         record: Option<RecordOptions>,
     ) -> Result<Self> {
-        let mut keys = KeyMap::new(&game.world.actions)?;
+        let mut keys = KeyMap::new(&game.world.actions)?.with_axes(&game.world.axes)?;
         if game.dynamics.is_none() {
             keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
@@ -144,7 +144,8 @@ impl GameSession {
     /// controls.
     pub fn rebind(&mut self, custom: &Bindings) {
         // Invalid world keys were reported when the world was opened.
-        let Ok(keys) = KeyMap::with(&self.world.actions, custom) else {
+        let keys = KeyMap::with(&self.world.actions, custom);
+        let Ok(keys) = keys.and_then(|keys| keys.with_axes(&self.world.axes)) else {
             return;
         };
         let mouse = Mouse::new(&keys).is_some();

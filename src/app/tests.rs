@@ -30,6 +30,7 @@ pub(super) fn world(actions: &[(&str, &[&str])]) -> WorldConfig {
                 keys: keys.iter().map(|key| (*key).into()).collect(),
             })
             .collect(),
+        axes: Vec::new(),
         tokenizer: TokenizerConfig {
             patch: 4,
             width: 8,

@@ -199,11 +199,12 @@ fn simulator_text(kind: SimulatorKind, info: &DatasetInfo) -> String {
     )
 }
 
-/// The names of all actions, with their keys.
+/// The names of all actions, with their keys, and of all axes.
 fn actions_text(info: &DatasetInfo) -> String {
     let actions = info.actions.iter().map(|action| match &action.keys[..] {
         [] => action.name.clone(),
         keys => format!("{} ({})", action.name, keys.join(", ")),
     });
-    actions.collect::<Vec<_>>().join(", ")
+    let axes = info.axes.iter().map(|axis| format!("{} (axis)", axis.name));
+    actions.chain(axes).collect::<Vec<_>>().join(", ")
 }

@@ -7,7 +7,7 @@ use driftless::workspace::{PlayableWorld, published};
 use driftless::{Error, Result, app};
 use driftless_data::fs::{check_new, check_target};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
-use driftless_data::{PathError as _, export};
+use driftless_data::{Action, PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceOptions, GpuSource};
 use driftless_sim::{RecordOptions, headless};
@@ -132,7 +132,7 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
         && args.actions.is_none()
         && args.clip.is_none();
     let actions = match &args.actions {
-        Some(path) => headless::read_actions(path, &game.world.actions)?,
+        Some(path) => headless::read_actions(path, &game.world)?,
         None => Vec::new(),
     };
     app::run(app::WindowOptions {
@@ -192,11 +192,14 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         world, first_clip, ..
     } = game;
     let mut actions = match (&args.actions, &game.game) {
-        (Some(path), _) => headless::read_actions(path, &world.actions)?,
+        (Some(path), _) => headless::read_actions(path, world)?,
         (None, Some(game)) => game.actions().to_vec(),
-        (None, None) => random_held_actions(frames, world.actions.len(), args.sampler.seed()),
+        (None, None) => {
+            let (kinds, axes) = (world.actions.len(), world.axes.len());
+            random_held_actions(frames, kinds, axes, args.sampler.seed())
+        }
     };
-    actions.resize(frames, 0);
+    actions.resize(frames, Action::IDLE);
     let bar = super::bar(frames as u64, "frames");
     let own = args.sampler.params(game.first_params())?;
     let params = |frame| match &game.game {

@@ -96,14 +96,15 @@ pub fn run(args: &Args) -> Result<()> {
     bar.finish_and_clear();
     let frames = actions.len();
     let columns: Vec<&[u8]> = beside.iter().chain([&images]).map(Vec::as_slice).collect();
-    let predicted = Episode {
+    let mut predicted = Episode {
         height: episode.height,
         width: episode.width * columns.len(),
         images: super::side_by_side(&columns, 3 * episode.width),
         rewards: vec![0.0; actions.len()],
-        actions,
+        actions: Vec::new(),
         extras: BTreeMap::new(),
     };
+    predicted.set_played(&actions, engine.world().axes.len());
     let fps = engine.world().fps;
     super::export(&predicted, &args.out, args.scale, fps, args.overwrite)?;
     super::wrote(&args.out, &format!("{frames} predicted frames"));

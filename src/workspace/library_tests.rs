@@ -35,6 +35,7 @@ fn lists_included_saved_simulators() {
         "Mine",
         "Maze",
         "Drive",
+        "Steer",
     ];
     assert_eq!(names, expected);
     assert_eq!(entries[5].source, WorldSource::Saved(saved));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use driftless_clip::ClipOrigin;
-use driftless_data::{Clip, DatasetInfo};
+use driftless_data::{Action, Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::STARTING_CLIPS;
@@ -34,7 +34,7 @@ pub struct GivenClip {
     /// Its frames, u8 RGB `[T, H, W, 3]`.
     pub images: Arc<Vec<u8>>,
     /// The actions that led to them, `[T]`; empty if they are not known.
-    pub actions: Vec<u32>,
+    pub actions: Vec<Action>,
     /// How it came about, if it was made from words; kept in recordings.
     pub origin: Option<ClipOrigin>,
 }
@@ -104,7 +104,8 @@ impl PlayableWorld {
             let mut engine =
                 driftless_engine::open(&origin.folder, origin.device, &GpuSource::Unavailable)?;
             let params = SamplerParams::of_world(&config);
-            actions = engine.infer_actions(&clip.images, &params)?;
+            let inferred = engine.infer_actions(&clip.images, &params)?;
+            actions = inferred.into_iter().map(Action::from).collect();
         }
         let mut clips = vec![Clip {
             images: clip.images.to_vec(),
@@ -267,7 +268,7 @@ mod tests {
         let params = SamplerParams::default();
         player.start(game.first_clip, &params).unwrap();
         assert_eq!(player.image().unwrap()[..3], [200, 30, 30]);
-        player.step(0, &params).unwrap();
+        player.step(0.into(), &params).unwrap();
         player.start(1, &params).unwrap();
         plain.start(0, &params).unwrap();
         assert!(player.image().unwrap() == plain.image().unwrap());
@@ -283,7 +284,7 @@ mod tests {
         let made = ClipOrigin::new(&ClipRequest::new("up"), &params());
         let clip = GivenClip {
             images: Arc::new(vec![90; 3 * 64 * 64 * 3]),
-            actions: vec![0, 2, 1],
+            actions: [0, 2, 1].map(Action::from).to_vec(),
             origin: Some(made.clone()),
         };
         let game = PlayableWorld::learned_from_clip(origin, &clip).unwrap();

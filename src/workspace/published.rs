@@ -60,6 +60,7 @@ pub fn describe(file: &Path, agent: &Agent) -> DatasetInfo {
     let info = agent.info();
     DatasetInfo {
         actions: atari::actions(&game, info.actions),
+        axes: Vec::new(),
         name: format!("DIAMOND {game}"),
         fps: atari::FPS,
         image: info.image,
@@ -92,6 +93,7 @@ pub fn open(file: &Path, device: DeviceOptions, clip: Option<&str>) -> Result<Pl
         fps: world.fps,
         frames: past,
         actions: world.actions.len(),
+        axes: 0,
         world: &world.name,
     };
     let clips = match clip {

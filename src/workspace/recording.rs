@@ -133,7 +133,7 @@ fn cut(recorded: &Episode, range: Range<usize>) -> Episode {
         height: recorded.height,
         width: recorded.width,
         images: clip.images,
-        actions: clip.actions,
+        actions: recorded.actions[range.clone()].to_vec(),
         rewards: recorded.rewards[range].to_vec(),
         extras,
     }
@@ -177,7 +177,7 @@ mod tests {
     fn held(action: u32) -> Command {
         let since = std::time::Instant::now();
         InputCommand::Hold {
-            action,
+            action: action.into(),
             changed_at: since,
         }
         .into()
@@ -211,7 +211,7 @@ mod tests {
         for (line, episode) in manifest.episodes.iter().zip(&dataset.episodes) {
             let mut world = SimulatorKind::Maze.open(line.seed);
             assert!(episode.frame(0) == world.image());
-            world.step(episode.actions[1]).unwrap();
+            world.step(episode.actions[1].into()).unwrap();
             assert!(episode.frame(1) == world.image());
             assert_eq!(episode.extras["x"].shape, [2]);
             assert!(!episode.extras.contains_key("number"));

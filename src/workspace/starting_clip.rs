@@ -4,7 +4,7 @@ use std::path::Path;
 
 use driftless_data::layout::is_episode;
 use driftless_data::media::resize_frames;
-use driftless_data::{Clip, Episode, PathError as _, media};
+use driftless_data::{Action, Clip, Episode, PathError as _, media};
 use driftless_model::config::WorldConfig;
 
 use crate::{Error, Result};
@@ -20,6 +20,8 @@ pub struct ClipShape<'a> {
     pub frames: usize,
     /// Number of actions.
     pub actions: usize,
+    /// Number of axes.
+    pub axes: usize,
     /// The world's name.
     pub world: &'a str,
 }
@@ -31,6 +33,7 @@ impl<'a> From<&'a WorldConfig> for ClipShape<'a> {
             fps: world.fps,
             frames: world.dynamics.context,
             actions: world.actions.len(),
+            axes: world.axes.len(),
             world: &world.name,
         }
     }
@@ -57,14 +60,9 @@ pub fn read<'a>(path: &Path, shape: impl Into<ClipShape<'a>>) -> Result<Clip> {
 fn from_episode(path: &Path, shape: ClipShape) -> Result<Clip> {
     let episode = Episode::read(path)?;
     let Clip { images, actions } = episode.clip(0..shape.frames);
-    let count = shape.actions;
-    if let Some(unknown) = actions.iter().find(|&&action| action as usize >= count) {
-        let what = format!(
-            "array `action`: holds {unknown}, expected 0 to {} for the world {}",
-            count.saturating_sub(1),
-            shape.world
-        );
-        return Err(Error::invalid(path, what));
+    for action in &actions {
+        let checked = action.check(shape.actions, shape.axes);
+        checked.map_err(|what| Error::invalid(path, format!("world {}: {what}", shape.world)))?;
     }
     let size = [episode.height, episode.width];
     Ok(Clip {
@@ -81,7 +79,7 @@ fn from_images(path: &Path, shape: ClipShape) -> Result<Clip> {
     let first = images.get(..frame_len).unwrap_or_default();
     Ok(Clip {
         images: [first.repeat(missing), images].concat(),
-        actions: vec![0; frames],
+        actions: vec![Action::IDLE; frames],
     })
 }
 

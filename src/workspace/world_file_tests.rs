@@ -159,7 +159,11 @@ fn game() -> Game {
         .remove(2);
     let params = SamplerParams::of_world(&config);
     let later = SamplerParams { steps: 1, ..params };
-    Game::new(clip, params, [(1, params), (2, later)].into_iter())
+    Game::new(
+        clip,
+        params,
+        [(1.into(), params), (2.into(), later)].into_iter(),
+    )
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn worlds_file() {
     let config = checkpoint::read_config(&world).unwrap();
     let params = SamplerParams::of_world(&config);
     let other = SamplerParams { steps: 2, ..params };
-    let frames = [(1, params), (0, other), (1, other)];
+    let frames = [(1.into(), params), (0.into(), other), (1.into(), other)];
     let game = Game::new(clip(&config, 3), params, frames.into_iter());
     world_file::export(&world, Some(&game), &file, false).unwrap();
     let whole = entries(&file);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driftless_data::Action;
 use driftless_engine::{SamplerParams, StageTimes};
 use driftless_sim::{Player, PlayerSnapshot, Result};
 
@@ -52,7 +53,7 @@ impl Player for Still {
         Ok(())
     }
 
-    fn step(&mut self, _: u32, _: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, _: Action, _: &SamplerParams) -> Result<StageTimes> {
         Ok(StageTimes::default())
     }
 

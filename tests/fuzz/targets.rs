@@ -136,7 +136,7 @@ fn play(folder: &Path) -> Verdict {
     };
     verdict(player.start(world.first_clip, &params))?;
     for action in [0, 1] {
-        verdict(player.step(action, &params))?;
+        verdict(player.step(action.into(), &params))?;
     }
     Ok(())
 }
@@ -367,8 +367,9 @@ fn window_settings() {
 
 #[test]
 fn action_files() {
-    let text = "# a comment\nnoop\nup 3\n\ndown 12 # twelve\nup\n";
-    let known = small_config().actions;
+    let text = "# a comment\nnoop\nup 3 wheel=-0.5\n\ndown 12 # twelve\nup\n";
+    let mut known = DatasetInfo::from(&small_config());
+    known.axes = serde_json::from_str(r#"[{"name": "wheel"}]"#).unwrap();
     fuzz(
         "actions .txt",
         3000,

@@ -23,7 +23,7 @@ fn missing_parts_are_named() {
     let lerobot = fixture("lerobot-images");
     let wrong_key = ["--source-fps", "15", "--image-key", "x"];
     let missing = Path::new("no such folder");
-    let cases: [(&str, &Path, &[&str], &str); 9] = [
+    let cases: [(&str, &Path, &[&str], &str); 8] = [
         ("images", empty.path(), &[], "holds 0 .csv files"),
         ("vpt", empty.path(), &[], "holds no .mp4 file"),
         ("npz", missing, &[], "no such folder: No such file"),
@@ -41,12 +41,6 @@ fn missing_parts_are_named() {
             &lerobot,
             &["--image-key", "top"],
             "observation.images.top",
-        ),
-        (
-            "lerobot",
-            &lerobot,
-            &[],
-            "vectors of 2 numbers: map them with --actions FILE",
         ),
     ];
     for (from, path, args, expected) in cases {

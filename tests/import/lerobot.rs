@@ -34,6 +34,20 @@ fn lerobot_3_episodes_share_their_files() {
 
 #[test]
 #[cfg(feature = "parquet")]
+fn lerobot_actions_are_axes_without_a_map() {
+    let dataset = Importer::new(None).dataset("lerobot", &fixture("lerobot-images"), &[]);
+    assert_eq!(
+        (dataset.info.actions.len(), dataset.info.axes.len()),
+        (1, 2)
+    );
+    for episode in &dataset.episodes {
+        let axes = episode.axes(2).unwrap();
+        assert!(axes[..2] == [0.0; 2] && axes.iter().any(|value| *value != 0.0));
+    }
+}
+
+#[test]
+#[cfg(feature = "parquet")]
 fn other_columns_and_pointers_are_named() {
     let source = fixture("lerobot-images");
     let importer = Importer::new(Some(("map.toml", SPEED)));

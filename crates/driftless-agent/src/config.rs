@@ -76,6 +76,9 @@ impl AgentConfig {
                 self.actions,
                 world.actions.len()
             )
+        } else if !world.axes.is_empty() {
+            "is of a world with axes, expected one with discrete actions only: agents move no axes"
+                .to_owned()
         } else {
             return Ok(());
         };

@@ -285,6 +285,7 @@ impl<'a> Writer<'a> {
             fps: self.header.fps,
             image: self.header.size,
             actions,
+            axes: Vec::new(),
         };
         let map = self.finder.map().to_toml()?;
         write_atomic(&self.folder.join(ACTIONS_FILE), map.as_bytes())?;

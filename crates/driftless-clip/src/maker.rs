@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use driftless_data::{Clip, PathError as _};
+use driftless_data::{Action, Clip, PathError as _};
 use driftless_flow::objective::Step;
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::solver::Grid;
@@ -124,7 +124,7 @@ impl MadeClip {
     pub fn clip(&self) -> Clip {
         Clip {
             images: self.images.clone(),
-            actions: self.actions.clone(),
+            actions: self.actions.iter().copied().map(Action::from).collect(),
         }
     }
 }

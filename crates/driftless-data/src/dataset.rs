@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Episode;
 use crate::fs::read_text;
-use crate::layout::array::{ACTION, IMAGE};
+use crate::layout::array::{ACTION, AXES, IMAGE};
 use crate::layout::{EPISODE_EXTENSION, dataset, is_episode, is_hidden};
-use crate::{ActionSpec, Error, PathError as _, Result};
+use crate::{ActionSpec, AxisSpec, Error, PathError as _, Result, check_axes};
 
 /// The contents of `dataset.json`: what all episodes of the folder have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct DatasetInfo {
     pub image: [usize; 2],
     /// The discrete actions; index 0 is the idle action.
     pub actions: Vec<ActionSpec>,
+    /// The axes, which move while any action is played; their values are the array
+    /// [`AXES`](crate::layout::array::AXES) of each episode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<AxisSpec>,
 }
 
 impl DatasetInfo {
@@ -63,7 +67,7 @@ impl DatasetInfo {
         if self.actions.is_empty() {
             return Err("actions is empty, expected at least the idle action".into());
         }
-        Ok(())
+        check_axes(&self.axes)
     }
 
     /// Checks that an episode, read from `path`, has this dataset's frame size and actions.
@@ -83,7 +87,7 @@ impl DatasetInfo {
         let count = self.actions.len();
         let mut actions = episode.actions.iter().enumerate();
         match actions.find(|&(_, &action)| action as usize >= count) {
-            None => Ok(()),
+            None => self.check_axes_of(path, episode),
             Some((t, action)) => Err(Error::invalid(
                 path,
                 format!(
@@ -91,6 +95,31 @@ impl DatasetInfo {
                     dataset::INFO,
                     count - 1
                 ),
+            )),
+        }
+    }
+
+    /// Checks that an episode has this dataset's axes. One without any has them at rest.
+    fn check_axes_of(&self, path: &Path, episode: &Episode) -> Result<()> {
+        let Some(extra) = episode.extras.get(AXES) else {
+            return Ok(());
+        };
+        let error = |what: String| Err(Error::invalid(path, format!("array `{AXES}`: {what}")));
+        let [count, frames] = [self.axes.len(), episode.frames()];
+        if episode.axes(count).is_none() {
+            return error(format!(
+                "shape is {:?}, expected [{frames}, {count}] as in {}",
+                extra.shape,
+                dataset::INFO
+            ));
+        }
+        let outside = |value: &f32| !(-1.0..=1.0).contains(value);
+        match extra.values.iter().position(outside) {
+            None => Ok(()),
+            Some(at) => error(format!(
+                "{} at frame {}, expected -1 to 1",
+                extra.values[at],
+                at / count.max(1)
             )),
         }
     }

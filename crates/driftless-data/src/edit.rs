@@ -103,7 +103,7 @@ pub fn split(folder: &Path, file: &str, at: usize) -> Result<Change> {
 /// Moves an episode to another dataset, which is created if it does not exist: one that is not trained on.
 ///
 /// # Errors
-/// Returns an error if the other dataset has other frames or actions, if the episode is the last one of its
+/// Returns an error if the other dataset has other frames, actions or axes, if the episode is the last one of its
 /// own, or if a file cannot be moved.
 pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
     if crate::dataset::episode_files(folder)?.len() < 2 {
@@ -113,9 +113,12 @@ pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
     let info = DatasetInfo::read(folder)?;
     if other.join(INFO).exists() {
         let others = DatasetInfo::read(other)?;
-        if (others.image, &others.actions) != (info.image, &info.actions) {
+        let same = others.image == info.image
+            && others.actions == info.actions
+            && others.axes == info.axes;
+        if !same {
             let what = format!(
-                "has other frames or actions, expected those of {}",
+                "has other frames, actions or axes, expected those of {}",
                 folder.display()
             );
             return Err(Error::invalid(other, what));

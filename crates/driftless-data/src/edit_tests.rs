@@ -12,6 +12,7 @@ fn dataset(folder: &Path) {
         fps: 10.0,
         image: [1, 1],
         actions: ["noop", "up", "down"].map(action).to_vec(),
+        axes: Vec::new(),
     };
     write_json(&folder.join(INFO), &info).unwrap();
     for (name, frames) in [("a.npz", 6), ("b.npz", 4)] {

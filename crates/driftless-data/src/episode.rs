@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::npz::{NpzReader, NpzWriter};
 use crate::layout::array::{
-    ACTION, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
+    ACTION, AXES, BALL, CAN_START, IMAGE, IS_FIRST, IS_LAST, IS_TERMINAL, REWARD,
 };
-use crate::{Clip, Error, PathError as _, Result};
+use crate::{Action, Clip, Error, PathError as _, Result};
 
 /// Arrays with a field of their own; all others are extras.
 const STANDARD_ARRAYS: [&str; 5] = [IMAGE, ACTION, REWARD, IS_FIRST, IS_LAST];
@@ -66,7 +66,52 @@ impl Episode {
         let length = self.frame_len();
         Clip {
             images: self.images[start * length..end * length].to_vec(),
-            actions: self.actions[start..end].to_vec(),
+            actions: (start..end).map(|t| self.action(t)).collect(),
+        }
+    }
+
+    /// What led to frame `t`: the discrete action and, if the episode has the array [`AXES`], the axes.
+    ///
+    /// # Panics
+    /// Panics if `t` is not below [`Episode::frames`].
+    pub fn action(&self, t: usize) -> Action {
+        let index = self.actions[t];
+        let Some(axes) = self.extras.get(AXES).filter(|axes| !axes.values.is_empty()) else {
+            return index.into();
+        };
+        let width = axes.values.len() / self.frames();
+        Action::with_axes(index, &axes.values[t * width..(t + 1) * width])
+    }
+
+    /// What led to each frame, as [`Episode::action`].
+    pub fn played(&self) -> Vec<Action> {
+        (0..self.frames()).map(|t| self.action(t)).collect()
+    }
+
+    /// The values of `count` axes, `[T, count]`; `None` if the episode has others or none.
+    pub fn axes(&self, count: usize) -> Option<&[f32]> {
+        let extra = self.extras.get(AXES)?;
+        let fits = match extra.shape[..] {
+            [frames] => frames == self.frames() && count == 1,
+            [frames, width] => frames == self.frames() && width == count,
+            _ => false,
+        };
+        (fits && count > 0).then_some(&extra.values)
+    }
+
+    /// Sets what led to each frame, in a world with so many axes.
+    pub fn set_played(&mut self, actions: &[Action], axes: usize) {
+        self.actions = actions.iter().map(|action| action.index).collect();
+        self.extras.remove(AXES);
+        if axes > 0 {
+            let values = actions
+                .iter()
+                .flat_map(|action| action.axes.iter().take(axes));
+            let extra = ExtraArray {
+                shape: vec![actions.len(), axes],
+                values: values.copied().collect(),
+            };
+            self.extras.insert(AXES.to_owned(), extra);
         }
     }
 
@@ -149,10 +194,8 @@ impl Episode {
     /// # Panics
     /// Panics if the range reaches past the end.
     pub fn part(&self, range: Range<usize>) -> Self {
-        let Clip {
-            images,
-            mut actions,
-        } = self.clip(range.clone());
+        let images = self.clip(range.clone()).images;
+        let mut actions = self.actions[range.clone()].to_vec();
         let mut rewards = self.rewards[range.clone()].to_vec();
         // Nothing led to the first frame.
         if let (Some(action), Some(reward)) = (actions.first_mut(), rewards.first_mut()) {
@@ -173,13 +216,18 @@ impl Episode {
             let extra = Some(extra).filter(per_frame).and_then(rows)?;
             Some((name.clone(), extra))
         });
+        let mut extras: BTreeMap<_, _> = extras.collect();
+        if let Some(axes) = extras.get_mut(AXES) {
+            let width: usize = axes.shape.iter().skip(1).product();
+            axes.values.iter_mut().take(width).for_each(|x| *x = 0.0);
+        }
         Self {
             height: self.height,
             width: self.width,
             images,
             actions,
             rewards,
-            extras: extras.collect(),
+            extras,
         }
     }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Episode;
 use super::dataset::{DatasetInfo, episode_files, read_episodes};
-use crate::Result;
 use crate::text::printable;
+use crate::{AxisSpec, Result};
 
 /// The summary of an episode or a dataset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -175,6 +175,12 @@ impl fmt::Display for EpisodeSummary {
     }
 }
 
+/// An axis's name, and what its ends stand for.
+fn axis_text(axis: &AxisSpec) -> String {
+    let [low, high] = axis.range;
+    format!("{} ({low} to {high})", printable(&axis.name))
+}
+
 impl fmt::Display for DatasetSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DatasetInfo {
@@ -182,6 +188,7 @@ impl fmt::Display for DatasetSummary {
             fps,
             image: [height, width],
             actions,
+            axes,
         } = &self.info;
         let minutes = self.frames as f64 / f64::from(*fps) / 60.0;
         let [shortest, longest] = self.episode_frames;
@@ -205,6 +212,10 @@ impl fmt::Display for DatasetSummary {
             })
             .collect();
         writeln!(f, "actions  {}", counts.join(", "))?;
+        if !axes.is_empty() {
+            let axes: Vec<String> = axes.iter().map(axis_text).collect();
+            writeln!(f, "axes     {}", axes.join(", "))?;
+        }
         write!(f, "reward   {}", self.reward)?;
         if !self.extras.is_empty() {
             write!(f, "\nextras   {}", printable(&self.extras.join(", ")))?;

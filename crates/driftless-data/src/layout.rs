@@ -53,6 +53,8 @@ pub mod array {
     pub const IMAGE: &str = "image";
     /// The action that led to each frame.
     pub const ACTION: &str = "action";
+    /// Where the axes of the world were in the action that led to each frame, from −1 to 1.
+    pub const AXES: &str = "axes";
     /// The reward that came with each frame.
     pub const REWARD: &str = "reward";
     /// Whether the frame is the first of its episode.

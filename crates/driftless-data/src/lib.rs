@@ -27,6 +27,7 @@
 //!     fps: 10.0,
 //!     image: [2, 2],
 //!     actions: vec![action("noop", &[]), action("up", &["ArrowUp"])],
+//!     axes: Vec::new(),
 //! };
 //! fs::write_json(&folder.join(layout::dataset::INFO), &info)?;
 //!
@@ -87,7 +88,7 @@ pub mod text;
 
 pub use error::{Error, PathError, Result};
 
-pub use action::ActionSpec;
+pub use action::{Action, ActionSpec, AxisInput, AxisSpec, MAX_AXES, check_axes};
 pub use captions::ClipCaption;
 pub use clip::Clip;
 pub use dataset::{Dataset, DatasetInfo};

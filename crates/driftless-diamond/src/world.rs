@@ -1,6 +1,6 @@
 //! Plays an agent's world: one frame after another from a starting clip.
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_engine::noise::{self, NoisePurpose};
 use rand::Rng as _;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -103,7 +103,7 @@ impl World {
         let AgentInfo { past, actions, .. } = self.info();
         let len = self.info().image_len();
         let frames: Vec<&[u8]> = clip.images.chunks_exact(len).collect();
-        let known = |action: &u32| (*action as usize) < actions;
+        let known = |action: &Action| action.check(actions, 0).is_ok();
         let whole = clip.images.len() == frames.len() * len && clip.actions.len() == frames.len();
         if frames.is_empty() || !whole || !clip.actions.iter().all(known) {
             return Err(Error::Argument(format!(
@@ -115,12 +115,16 @@ impl World {
         let missing = past.saturating_sub(frames.len());
         let images = [vec![frames[0]; missing], frames.clone()].concat();
         // The first action led to the first frame, from one that is not there.
-        let taken = [vec![0; missing], clip.actions[1..].to_vec()].concat();
+        let actions: Vec<u32> = clip.actions[1..]
+            .iter()
+            .map(|action| action.index)
+            .collect();
+        let taken = [vec![0; missing], actions.clone()].concat();
         self.place(
             &images[images.len() - past..].concat(),
             &taken[taken.len() + 1 - past..],
         );
-        for (pair, action) in frames.windows(2).zip(&clip.actions[1..]) {
+        for (pair, action) in frames.windows(2).zip(&actions) {
             let state = &mut self.state.reward_end;
             self.agent.reward_end(pair[0], *action, pair[1], state)?;
         }

@@ -23,7 +23,7 @@ fn clip(frames: usize) -> Clip {
     let frame = |i: usize| vec![30 * i as u8; FRAME];
     Clip {
         images: (0..frames).flat_map(frame).collect(),
-        actions: (0..frames as u32).map(|i| i % 6).collect(),
+        actions: (0..frames as u32).map(|i| (i % 6).into()).collect(),
     }
 }
 
@@ -122,7 +122,7 @@ fn wrong_arguments_are_named() {
     let error = world.step(6, &params).unwrap_err().to_string();
     assert!(error.contains("actions below 6"), "{error}");
     let mut unknown = clip(4);
-    unknown.actions[2] = 9;
+    unknown.actions[2] = 9.into();
     assert!(world.reset(&unknown).is_err());
     let empty = Clip {
         images: Vec::new(),

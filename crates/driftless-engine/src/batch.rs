@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use driftless_data::Action;
+
 use crate::{Error, Result, Sampler, SamplerParams};
 
 /// Games, mostly samplers of one world that share its weights, and threads to advance them on.
@@ -71,7 +73,12 @@ impl Batch<Sampler> {
     ///
     /// # Errors
     /// Returns an error if there is not one action and one seed for each game, or as [`Sampler::step`].
-    pub fn step(&mut self, actions: &[u32], seeds: &[u64], params: &SamplerParams) -> Result<()> {
+    pub fn step(
+        &mut self,
+        actions: &[Action],
+        seeds: &[u64],
+        params: &SamplerParams,
+    ) -> Result<()> {
         let count = self.games.len();
         if actions.len() != count || seeds.len() != count {
             return Err(Error::Shape(format!(

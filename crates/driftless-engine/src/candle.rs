@@ -4,7 +4,7 @@ use candle_core::{D, DType, Device, Tensor};
 
 use driftless_model::attention::{AttentionPattern, l2_normalize};
 use driftless_model::checkpoint::WorldModel;
-use driftless_model::dynamics::{DynamicsInput, Layer};
+use driftless_model::dynamics::{ActionTensors, DynamicsInput, Layer};
 use driftless_model::layers::AttentionLayer;
 use driftless_model::memory::{DeltaLayer, MemoryInput, MemoryTokens, TokenInputs};
 use driftless_model::tokenizer::{images_to_tensor, tensor_to_images};
@@ -128,7 +128,12 @@ impl CandleNetwork {
         Ok(DynamicsInput {
             latents: self.grid(input.z, self.world.config.tokenizer.channels)?,
             past: self.current.past.clone(),
-            actions: Tensor::from_slice(&[input.action], (1, 1), &self.device)?,
+            actions: ActionTensors::new(
+                &[input.action],
+                [1, 1],
+                self.world.config.axes.len(),
+                &self.device,
+            )?,
             signal: Tensor::from_slice(&[input.tau], (1, 1), &self.device)?,
             steps: Tensor::from_slice(&[input.step_index], (1, 1), &self.device)?,
             // Its tokens are computed once a frame.

@@ -1,5 +1,6 @@
 //! Denoising of one frame: the chosen solver around the network's passes.
 
+use driftless_data::Action;
 use driftless_flow::FlowError;
 use driftless_flow::objective::Step;
 use driftless_flow::path::{Match, Path};
@@ -53,7 +54,7 @@ pub(super) struct Denoiser<'a> {
     pub world: &'a WorldConfig,
     pub params: &'a SamplerParams,
     /// The action that leads to the frame.
-    pub action: u32,
+    pub action: Action,
     /// Frames since the reset; part of the noise address.
     pub frame: u64,
     /// Records every pass if set.
@@ -198,7 +199,7 @@ impl Denoiser<'_> {
         self.network.denoise(&input, &mut output)?;
         let guidance = self.params.guidance;
         if let Some(unknown) = self.world.unknown_action().filter(|_| guidance != 1.0) {
-            input.action = unknown;
+            input.action = unknown.into();
             let mut unconditional = vec![0.0; z.len()];
             self.network.denoise(&input, &mut unconditional)?;
             for (output, unconditional) in output.iter_mut().zip(unconditional) {

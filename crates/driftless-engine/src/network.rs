@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use driftless_data::Motion;
+use driftless_data::{Action, Motion};
 
 use super::{Attention, FrameTexture, StageTimes};
 use crate::Result;
@@ -44,8 +44,8 @@ pub struct DenoiseInput<'a> {
     pub tau: f32,
     /// Index of the step size d, see [`step_index`](driftless_model::dynamics::step_index).
     pub step_index: u32,
-    /// The action that leads to the frame, or `WorldConfig::unknown_action`.
-    pub action: u32,
+    /// The action that leads to the frame; the index may be `WorldConfig::unknown_action`.
+    pub action: Action,
 }
 
 /// One step of shortcut sampling: z ← `z_scale` · z + `output_scale` · (network output).
@@ -78,7 +78,7 @@ pub struct FrameRequest<'a> {
     /// Earlier frames that temporal attention sees.
     pub attended_frames: usize,
     /// The action that leads to the frame.
-    pub action: u32,
+    pub action: Action,
     /// Seed of the frame's noise.
     pub seed: u64,
     /// Standard deviation of the initial noise.

@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_data::{Clip, Episode};
+use driftless_data::{Action, Clip, Episode};
 
 use crate::{Error, Result, Sampler, SamplerParams};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result, Sampler, SamplerParams};
 pub fn rollout(
     engine: &mut Sampler,
     clip: &Clip,
-    actions: &[u32],
+    actions: &[Action],
     params: &SamplerParams,
 ) -> Result<Vec<u8>> {
     rollout_with_progress(engine, clip, actions, params, &mut || {})
@@ -28,7 +28,7 @@ pub fn rollout(
 pub fn rollout_with_progress(
     engine: &mut Sampler,
     clip: &Clip,
-    actions: &[u32],
+    actions: &[Action],
     params: &SamplerParams,
     tick: &mut dyn FnMut(),
 ) -> Result<Vec<u8>> {
@@ -55,7 +55,7 @@ pub fn redraw(engine: &mut Sampler, clip: &Clip, seed: u64) -> Result<Vec<u8>> {
     let mut images = clip.images[..engine.world().image_len().min(clip.images.len())].to_vec();
     let first = Clip {
         images: images.clone(),
-        actions: vec![0],
+        actions: vec![Action::IDLE],
     };
     let rest = clip.actions.get(1..).unwrap_or_default();
     images.extend(rollout(engine, &first, rest, &params)?);
@@ -63,20 +63,23 @@ pub fn redraw(engine: &mut Sampler, clip: &Clip, seed: u64) -> Result<Vec<u8>> {
 }
 
 /// The actions in random order.
-pub fn shuffle_actions(actions: &[u32], seed: u64) -> Vec<u32> {
+pub fn shuffle_actions(actions: &[Action], seed: u64) -> Vec<Action> {
     let mut shuffled = actions.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     shuffled
 }
 
-/// Random actions below `kinds`, each held for 1 to 16 frames.
-pub fn random_held_actions(frames: usize, kinds: usize, seed: u64) -> Vec<u32> {
+/// Random actions below `kinds`, each held for 1 to 16 frames, with `axes` axes anywhere from −1 to 1.
+pub fn random_held_actions(frames: usize, kinds: usize, axes: usize, seed: u64) -> Vec<Action> {
     const MAX_HELD: usize = 16;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut actions = Vec::with_capacity(frames);
     while actions.len() < frames {
-        let action = rng.random_range(0..kinds.max(1)) as u32;
+        let mut action = Action::from(rng.random_range(0..kinds.max(1)) as u32);
         let held = rng.random_range(1..=MAX_HELD);
+        for axis in action.axes.iter_mut().take(axes) {
+            *axis = rng.random_range(-1.0..=1.0);
+        }
         actions.extend(std::iter::repeat_n(
             action,
             held.min(frames - actions.len()),
@@ -157,22 +160,24 @@ mod tests {
 
     #[test]
     fn shuffling_depends_on_the_seed() {
-        let actions: Vec<u32> = (0..50).collect();
+        let actions: Vec<Action> = (0..50).map(Action::from).collect();
         let first = shuffle_actions(&actions, 7);
         assert_eq!(first, shuffle_actions(&actions, 7));
         assert_ne!(first, shuffle_actions(&actions, 8));
         assert_ne!(first, actions);
         let mut sorted = first;
-        sorted.sort_unstable();
+        sorted.sort_unstable_by_key(|action| action.index);
         assert_eq!(sorted, actions);
     }
 
     #[test]
     fn random_actions_are_held() {
-        let actions = random_held_actions(1000, 3, 1);
+        let actions = random_held_actions(1000, 3, 2, 1);
         assert_eq!(actions.len(), 1000);
-        assert!((0..3).all(|action| actions.contains(&action)));
-        assert!(actions.iter().all(|&action| action < 3));
+        let plays = |index: u32| actions.iter().any(|action| action.index == index);
+        assert!((0..3).all(plays));
+        assert!(actions.iter().all(|action| action.check(3, 2).is_ok()));
+        assert!(actions.iter().any(|action| action.axes[1] < -0.5));
         let changes = actions.windows(2).filter(|w| w[0] != w[1]).count();
         assert!((40..160).contains(&changes), "{changes} changes");
     }

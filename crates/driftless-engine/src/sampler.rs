@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_model::config::WorldConfig;
 
 use super::denoise::{DenoisePass, Denoiser};
@@ -217,7 +217,13 @@ impl Sampler {
     /// # Errors
     /// Returns an error before the first reset, if the image is not one frame, if the action is unknown or
     /// a parameter is invalid, or if the device fails.
-    pub fn give(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<()> {
+    pub fn give(
+        &mut self,
+        image: &[u8],
+        action: impl Into<Action>,
+        params: &SamplerParams,
+    ) -> Result<()> {
+        let action = action.into();
         self.check_step(action, params)?;
         if self.frame_count(image)? != 1 {
             return Err(Error::Shape(
@@ -233,7 +239,7 @@ impl Sampler {
         &mut self,
         image: &[u8],
         latent: &[f32],
-        action: u32,
+        action: Action,
         params: &SamplerParams,
     ) -> Result<()> {
         self.passes.clear();
@@ -250,7 +256,11 @@ impl Sampler {
     /// # Errors
     /// Returns an error before the first reset, if the action is unknown or a parameter is invalid, or if
     /// the device fails.
-    pub fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    pub fn step(
+        &mut self,
+        action: impl Into<Action>,
+        params: &SamplerParams,
+    ) -> Result<StageTimes> {
         let mut times = self.step_undrawn(action, params)?;
         let start = Instant::now();
         self.draw()?;
@@ -263,7 +273,12 @@ impl Sampler {
     ///
     /// # Errors
     /// As [`Sampler::step`].
-    pub fn step_undrawn(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    pub fn step_undrawn(
+        &mut self,
+        action: impl Into<Action>,
+        params: &SamplerParams,
+    ) -> Result<StageTimes> {
+        let action = action.into();
         self.check_step(action, params)?;
         let start = Instant::now();
         if let Some(mut times) = self.run_full_frame(action, params)? {
@@ -341,7 +356,13 @@ impl Sampler {
     /// # Errors
     /// Returns an error before the first reset, if the image or the action does not match the world, if a
     /// parameter is invalid, or if the device fails.
-    pub fn surprise(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<f32> {
+    pub fn surprise(
+        &mut self,
+        image: &[u8],
+        action: impl Into<Action>,
+        params: &SamplerParams,
+    ) -> Result<f32> {
+        let action = action.into();
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 || self.frame_count(image)? != 1 {
@@ -354,7 +375,12 @@ impl Sampler {
     }
 
     /// As [`Sampler::surprise`], of a latent.
-    fn latent_surprise(&mut self, x: &[f32], action: u32, params: &SamplerParams) -> Result<f32> {
+    fn latent_surprise(
+        &mut self,
+        x: &[f32],
+        action: Action,
+        params: &SamplerParams,
+    ) -> Result<f32> {
         self.begin_frame(action, params)?;
         Denoiser {
             network: self.network.as_mut(),

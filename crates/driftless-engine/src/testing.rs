@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use driftless_data::{ActionSpec, Clip};
+use driftless_data::{Action, ActionSpec, AxisSpec, Clip};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;
@@ -39,6 +39,7 @@ pub fn small_config() -> WorldConfig {
         fps: 15.0,
         image: [12, 18],
         actions: vec![action("noop"), action("up"), action("down")],
+        axes: Vec::new(),
         tokenizer: TokenizerConfig {
             patch: 3,
             width: 11,
@@ -115,6 +116,16 @@ pub fn edge_case_configs() -> Vec<(&'static str, WorldConfig)> {
             }),
         ),
         ("no time attention", with(|c| c.dynamics.time_every = 4)),
+        (
+            "axes",
+            with(|c| {
+                c.axes = vec![
+                    AxisSpec::named("wheel"),
+                    AxisSpec::named("gas"),
+                    AxisSpec::named("brake"),
+                ];
+            }),
+        ),
         ("the velocity", with(|c| c.flow.prediction = Prediction::V)),
         ("the cosine path", with(|c| c.flow.path = Path::Cosine)),
     ]
@@ -214,10 +225,17 @@ pub fn clip(config: &WorldConfig, frames: usize) -> Clip {
 }
 
 /// Random actions of the world.
-pub fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<u32> {
+pub fn actions(config: &WorldConfig, frames: usize, seed: u64) -> Vec<Action> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count = config.actions.len() as u32;
-    (0..frames).map(|_| rng.random_range(0..count)).collect()
+    let mut action = |_| {
+        let mut action = Action::from(rng.random_range(0..count));
+        for axis in action.axes.iter_mut().take(config.axes.len()) {
+            *axis = rng.random_range(-1.0..=1.0);
+        }
+        action
+    };
+    (0..frames).map(&mut action).collect()
 }
 
 /// Any adapter, even a software renderer. `None` if there is none, which fails the test in CI.

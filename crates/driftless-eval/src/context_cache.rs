@@ -3,13 +3,13 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use driftless_data::Episode;
+use driftless_data::{Action, Episode};
 use driftless_engine::noise;
 use driftless_engine::noise::NoisePurpose;
 use driftless_flow::prediction::Prediction;
 use driftless_model::cached_forward::CachedFrames;
 use driftless_model::checkpoint::WorldModel;
-use driftless_model::dynamics::{DynamicsInput, step_index};
+use driftless_model::dynamics::{ActionTensors, DynamicsInput, step_index};
 use driftless_model::tokenizer::images_to_tensor;
 
 use crate::Result;
@@ -39,8 +39,8 @@ pub(super) struct ConditionedFrames<'a> {
     cache: &'a ContextCache<'a>,
     /// The latents before each frame, [N, 1, gh, gw, stem_frames·c].
     past: Tensor,
-    /// u32 [N, 1].
-    actions: Tensor,
+    /// Of N sequences of one frame.
+    actions: ActionTensors,
     /// What the frames before left: [N, context − 1, S, 3·w] and [N, S, heads, d, d].
     before: CachedFrames,
 }
@@ -121,8 +121,8 @@ impl<'a> ContextCache<'a> {
         if self.window() == 0 {
             return Ok(());
         }
-        let actions: Vec<u32> = frames.iter().map(|&t| self.episode.actions[t]).collect();
-        let actions = Tensor::from_vec(actions, (1, frames.len()), self.device())?;
+        let actions: Vec<Action> = frames.iter().map(|&t| self.episode.action(t)).collect();
+        let actions = self.actions(&actions, [1, frames.len()])?;
         let past = self.past(frames)?.unsqueeze(0)?;
         let input = self.input(z.unsqueeze(0)?, past, actions, self.signal)?;
         let last = |states: &Tensor| -> Result<Tensor> {
@@ -173,8 +173,14 @@ impl<'a> ContextCache<'a> {
 
     /// The input of the dynamics at the finest step size: z [B, F, gh, gw, c] at signal level
     /// `tau`.
-    fn input(&self, z: Tensor, past: Tensor, actions: Tensor, tau: f64) -> Result<DynamicsInput> {
-        let shape = actions.dims2()?;
+    fn input(
+        &self,
+        z: Tensor,
+        past: Tensor,
+        actions: ActionTensors,
+        tau: f64,
+    ) -> Result<DynamicsInput> {
+        let shape = actions.indices.dims2()?;
         let finest = step_index(usize::MAX, self.world.config.dynamics.k_max);
         Ok(DynamicsInput {
             memory: None,
@@ -186,13 +192,18 @@ impl<'a> ContextCache<'a> {
         })
     }
 
+    fn actions(&self, actions: &[Action], shape: [usize; 2]) -> Result<ActionTensors> {
+        let axes = self.world.config.axes.len();
+        Ok(ActionTensors::new(actions, shape, axes, self.device())?)
+    }
+
     /// Frames under the `actions` that lead to them, each conditioned on the frames before it.
     ///
     /// The cache must hold context − 1 frames before each.
     pub fn condition(
         &'a self,
         frames: &[usize],
-        actions: Vec<u32>,
+        actions: &[Action],
     ) -> Result<ConditionedFrames<'a>> {
         let window = self.window();
         // The `count` rows before each frame.
@@ -210,7 +221,7 @@ impl<'a> ContextCache<'a> {
         let states = states.map(|states| Ok(before(states, 1)?.squeeze(1)?));
         Ok(ConditionedFrames {
             past: self.past(frames)?.unsqueeze(1)?,
-            actions: Tensor::from_vec(actions, (frames.len(), 1), self.device())?,
+            actions: self.actions(actions, [frames.len(), 1])?,
             before: CachedFrames {
                 qkv: qkv.collect::<Result<_>>()?,
                 states: states.collect::<Result<_>>()?,

@@ -56,6 +56,7 @@ pub(crate) fn world() -> WorldConfig {
         fps: 15.0,
         image: [64, 64],
         actions: vec![action("noop"), action("up"), action("down")],
+        axes: Vec::new(),
         tokenizer: TokenizerConfig {
             patch: 32,
             width: 8,
@@ -161,7 +162,10 @@ impl WholeFrames for FakeNetwork {
         readback: Option<Readback>,
     ) -> Result<FrameOutput> {
         self.t += 1;
-        let is_true_action = self.episode.actions.get(self.t) == Some(&request.action);
+        let is_true_action = {
+            let action = request.action;
+            self.t < self.episode.frames() && self.episode.action(self.t) == action
+        };
         match self.behaviour {
             FakeBehaviour::Perfect => self.shown = self.t,
             FakeBehaviour::Obedient if is_true_action => self.shown = self.t,

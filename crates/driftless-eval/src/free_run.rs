@@ -197,8 +197,8 @@ impl Measurements {
         params: &SamplerParams,
         progress: &mut EvalProgress,
     ) -> Result<()> {
-        let action_count = engine.world().actions.len();
-        let actions = random_held_actions(options.free_frames, action_count, params.seed);
+        let (kinds, axes) = (engine.world().actions.len(), engine.world().axes.len());
+        let actions = random_held_actions(options.free_frames, kinds, axes, params.seed);
         let mut pictures = Vec::new();
         let mut last = engine.image()?.to_vec();
         let mut holes = self.holes.map(|_| HoleTracker::new());

@@ -2,7 +2,7 @@
 //! is after h predicted frames.
 
 use driftless_data::metrics::{SquaredError, fraction, mean, median, ssim};
-use driftless_data::{Clip, Episode};
+use driftless_data::{Action, Clip, Episode};
 use driftless_engine::rollout::{rollout, shuffle_actions, windows};
 use driftless_engine::{Sampler, SamplerParams, latent_difference};
 
@@ -26,7 +26,7 @@ pub(crate) const REAL_FRAMES: &str = "real frames";
 /// A rollout to make, and its ground truth.
 pub(crate) struct RolloutCase {
     clip: Clip,
-    actions: Vec<u32>,
+    actions: Vec<Action>,
     /// True frames, u8 RGB `[horizon, H, W, 3]`.
     pub images: Vec<u8>,
     /// The last frame of the starting clip, `horizon` times.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use driftless_data::Episode;
+use driftless_data::{Action, Episode};
 use driftless_engine::noise::NoisePurpose;
 use driftless_engine::{SamplerParams, noise};
 use driftless_flow::likelihood::{
@@ -104,12 +104,12 @@ pub fn default_level(world: &WorldConfig) -> f64 {
 }
 
 /// A frame whose likelihood is measured, in place of a frame of an episode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrameQuery<'a> {
     /// Index of the replaced frame; the frames before it are those of the episode.
     pub frame: usize,
     /// The action that leads to the frame.
-    pub action: u32,
+    pub action: Action,
     /// u8 RGB `[H, W, 3]`.
     pub image: &'a [u8],
 }
@@ -119,7 +119,7 @@ pub struct FrameQuery<'a> {
 pub struct FrameSurprise {
     /// Index of the frame in the episode.
     pub frame: usize,
-    /// The action that led to it.
+    /// The discrete action that led to it.
     pub action: u32,
     /// −log₂ p(z) / dimensions: the lower, the likelier. May be negative, since p is a density.
     pub bits_per_dimension: f64,
@@ -151,16 +151,9 @@ pub fn measurable_frames(
             size[0], size[1]
         ));
     }
-    let known = world.actions.len();
-    if let Some(action) = episode
-        .actions
-        .iter()
-        .find(|&&action| action as usize >= known)
-    {
-        return fail(format!(
-            "`action` holds {action}, expected 0 to {}",
-            known.saturating_sub(1)
-        ));
+    for action in episode.played() {
+        let checked = action.check(world.actions.len(), world.axes.len());
+        checked.map_err(Error::Episodes)?;
     }
     let (first, end) = (world.dynamics.context, episode.frames());
     if first >= end {
@@ -198,7 +191,10 @@ pub fn measure(
     let is_valid = |query: &FrameQuery| {
         allowed.contains(&query.frame)
             && query.image.len() == config.image_len()
-            && (query.action as usize) < config.actions.len()
+            && query
+                .action
+                .check(config.actions.len(), config.axes.len())
+                .is_ok()
     };
     if let Some(invalid) = queries.iter().find(|query| !is_valid(query)) {
         return Err(Error::Shape(format!(
@@ -244,7 +240,8 @@ fn measure_batch(
     let at = world.flow.path.at(options.level_for(world))?;
     let z = ((x * at.alpha)? + (&noise * at.sigma)?)?;
     let frames: Vec<usize> = queries.iter().map(|q| q.frame).collect();
-    let conditioned = cache.condition(&frames, queries.iter().map(|q| q.action).collect())?;
+    let actions: Vec<Action> = queries.iter().map(|q| q.action).collect();
+    let conditioned = cache.condition(&frames, &actions)?;
     let likelihoods = log_densities(&conditioned, &z, world, options, &probes)?;
     let squares = noise.sqr()?.flatten_from(1)?.sum(1)?.numbers()?;
     let surprise = |((query, likelihood), square): ((&FrameQuery, LogLikelihood), f64)| {
@@ -254,7 +251,7 @@ fn measure_batch(
         let predicted_exactly = 0.5 * (square / dimensions + volume) / LN_2;
         FrameSurprise {
             frame: query.frame,
-            action: query.action,
+            action: query.action.index,
             bits_per_dimension: likelihood.bits_per_dimension(),
             excess: likelihood.bits_per_dimension() - predicted_exactly,
             nats: likelihood.nats,

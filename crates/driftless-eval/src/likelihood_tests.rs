@@ -11,7 +11,7 @@ use driftless_engine::testing::{
 use driftless_flow::likelihood::Divergence;
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
-use driftless_model::dynamics::{Dynamics, DynamicsInput, step_index};
+use driftless_model::dynamics::{ActionTensors, Dynamics, DynamicsInput, step_index};
 use driftless_model::params::Params;
 
 use super::*;
@@ -19,22 +19,24 @@ use super::*;
 fn episode(config: &WorldConfig, frames: usize) -> Episode {
     let mut rng = ChaCha8Rng::seed_from_u64(21);
     let [height, width] = config.image;
-    Episode {
+    let mut episode = Episode {
         height,
         width,
         images: (0..frames * config.image_len())
             .map(|_| rng.random())
             .collect(),
-        actions: actions(config, frames, 22),
+        actions: Vec::new(),
         rewards: vec![0.0; frames],
         extras: BTreeMap::new(),
-    }
+    };
+    episode.set_played(&actions(config, frames, 22), config.axes.len());
+    episode
 }
 
 fn real_queries(episode: &Episode, range: Range<usize>) -> Vec<FrameQuery<'_>> {
     let query = |t: usize| FrameQuery {
         frame: t,
-        action: episode.actions[t],
+        action: episode.action(t),
         image: episode.frame(t),
     };
     range.map(query).collect()
@@ -95,7 +97,7 @@ fn context_matches_the_engine() {
         let signal = f64::from(params.context_signal);
         let mut cache = ContextCache::new(&world_, &episode, signal, 5).unwrap();
         cache.advance(window, window).unwrap();
-        let conditioned = cache.condition(&[window], vec![2]).unwrap();
+        let conditioned = cache.condition(&[window], &[2.into()]).unwrap();
         let [gh, gw] = config.grid();
         for pass in engine.passes() {
             let shape = (1, gh, gw, config.tokenizer.channels);
@@ -128,13 +130,15 @@ fn batches_match_training() {
         let z = z.unwrap();
         let twice = |a: &Tensor, b: &Tensor| Tensor::cat(&[a, b], 1).unwrap();
         let row = |x: &Tensor| x.unsqueeze(0).unwrap();
-        let actions = Tensor::new(episode.actions.as_slice(), device).unwrap();
+        let actions = episode.played();
+        let axes = config.axes.len();
+        let actions = ActionTensors::new(&actions, [1, frames], axes, device).unwrap();
         let level = |tau: f64| Tensor::full(tau as f32, (1, frames), device).unwrap();
         let input = DynamicsInput {
             memory: None,
             latents: twice(&row(&context), &row(&z)),
             past: twice(&row(&past), &row(&past)),
-            actions: twice(&row(&actions), &row(&actions)),
+            actions: ActionTensors::cat(&[&actions, &actions]).unwrap(),
             signal: twice(&level(signal), &level(tau)),
             steps: Tensor::full(
                 step_index(usize::MAX, config.dynamics.k_max),
@@ -157,7 +161,7 @@ fn batches_match_training() {
             let indices: Vec<usize> = (from..frames.min(from + 7)).collect();
             let (from, count) = (indices[0], indices.len());
             cache.advance(from, from + count - 1).unwrap();
-            let actions = episode.actions[from..from + count].to_vec();
+            let actions = &episode.played()[from..from + count];
             let conditioned = cache.condition(&indices, actions).unwrap();
             let part = |x: &Tensor| x.narrow(0, from, count).unwrap();
             let x = clean(&conditioned, &config, &part(&z), tau);
@@ -198,7 +202,8 @@ fn untrained_network_has_a_known_density() {
         assert!((found.excess - excess).abs() < 2e-3, "{found:?} {excess}");
         let nats = -bits * LN_2 * config.latent_len() as f64;
         assert!((found.nats - nats).abs() < 0.1, "{found:?} {nats}");
-        assert_eq!((found.frame, found.action), (query.frame, query.action));
+        assert_eq!(found.frame, query.frame);
+        assert_eq!(found.action, query.action.index);
         // ∂v/∂z is diagonal.
         assert!(found.standard_error.unwrap() < 1e-3);
     }
@@ -224,7 +229,7 @@ fn estimates_agree_with_the_exact_divergence() {
     .unwrap();
     cache.advance(5, 8).unwrap();
     let conditioned = cache
-        .condition(&[5, 6, 7, 8], episode.actions[5..9].to_vec())
+        .condition(&[5, 6, 7, 8], &episode.played()[5..9])
         .unwrap();
     let images: Vec<u8> = queries.iter().flat_map(|a| a.image).copied().collect();
     let x = cache.encode(&images).unwrap();

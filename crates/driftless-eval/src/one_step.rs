@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use driftless_data::Episode;
 use driftless_data::metrics::fraction;
+use driftless_data::{Action, Episode};
 use driftless_engine::rollout::evenly_spaced;
 use driftless_engine::{Sampler, SamplerParams};
 
@@ -65,7 +65,11 @@ pub(crate) fn measure(
             continue;
         };
         let clip = episode.clip(t - options.clip_frames..t);
-        let action = episode.actions.get(t).copied().unwrap_or(0);
+        let action = if t < episode.frames() {
+            episode.action(t)
+        } else {
+            Action::IDLE
+        };
         let group = usize::from(crosses(from, to, patch));
         for (&steps, counts) in options.steps.iter().zip(&mut counts) {
             let params = SamplerParams {

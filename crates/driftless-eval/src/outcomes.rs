@@ -75,7 +75,7 @@ pub(crate) fn measure(
             let (e, t) = kind[at];
             let episode = &episodes[e];
             engine.reset(&episode.clip(t - options.clip_frames..t), &params)?;
-            engine.step(episode.actions[t], &params)?;
+            engine.step(episode.action(t), &params)?;
             progress.advance(1);
             let Some(outcome) = engine.outcome() else {
                 return Ok(None);

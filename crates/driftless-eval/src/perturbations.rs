@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use driftless_data::metrics::fraction;
-use driftless_data::{Episode, metrics};
+use driftless_data::{Action, Episode, metrics};
 use driftless_engine::rollout::shuffle_actions;
 
 use super::likelihood::{FrameQuery, FrameSurprise};
@@ -32,7 +32,7 @@ pub(super) struct Perturbation<'a> {
 }
 
 /// (index, action that leads to the frame, image).
-type PerturbedFrame<'a> = (usize, u32, Cow<'a, [u8]>);
+type PerturbedFrame<'a> = (usize, Action, Cow<'a, [u8]>);
 
 impl<'a> Perturbation<'a> {
     fn new(name: impl Into<String>, frames: Vec<PerturbedFrame<'a>>) -> Self {
@@ -60,9 +60,9 @@ pub(super) fn perturbations(
     range: Range<usize>,
     seed: u64,
 ) -> Vec<Perturbation<'_>> {
-    let action = |t: usize| episode.actions[t];
+    let action = |t: usize| episode.action(t);
     let image = |t: usize| Cow::Borrowed(episode.frame(t));
-    let order = shuffle_actions(&episode.actions[range.clone()], seed);
+    let order = shuffle_actions(&episode.played()[range.clone()], seed);
     let other_actions = range.clone().zip(order).filter(|&(t, a)| a != action(t));
     let other_actions: Vec<_> = other_actions.map(|(t, a)| (t, a, image(t))).collect();
     let repeated = range.clone().filter(|&t| image(t - 1) != image(t));

@@ -25,7 +25,7 @@ fn perturbations_do_what_their_names_say() {
         assert!(queries.windows(2).all(|pair| pair[0].frame < pair[1].frame));
         assert!(queries.iter().all(|a| (12..212).contains(&a.frame)));
         for a in queries {
-            let (own, action) = (episode.frame(a.frame), episode.actions[a.frame]);
+            let (own, action) = (episode.frame(a.frame), episode.action(a.frame));
             let ball = Game::Pong.find(own).ball();
             let found = || Game::Pong.find(a.image).ball();
             let shifted = |by: f32| {

@@ -49,6 +49,7 @@ fn evaluate_with(
             fps: 15.0,
             image: [64, 64],
             actions: world().actions,
+            axes: Vec::new(),
         },
         episodes: vec![episode],
         files: vec![PathBuf::from("episode.npz")],

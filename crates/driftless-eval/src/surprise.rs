@@ -53,7 +53,7 @@ pub fn run(
     let range = measurable_frames(config, episode, wanted)?;
     let real = range.clone().map(|t| FrameQuery {
         frame: t,
-        action: episode.actions[t],
+        action: episode.action(t),
         image: episode.frame(t),
     });
     let perturbed = if perturb {
@@ -186,7 +186,7 @@ mod tests {
             width: config.image[1],
             images: clip.images,
             rewards: vec![0.0; clip.actions.len()],
-            actions: clip.actions,
+            actions: clip.actions.iter().map(|action| action.index).collect(),
             extras: std::collections::BTreeMap::new(),
         };
         let options = LikelihoodOptions {

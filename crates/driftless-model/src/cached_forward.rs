@@ -37,7 +37,7 @@ impl Dynamics {
         input: &DynamicsInput,
         cached: &CachedFrames,
     ) -> Result<(Tensor, NewFrames)> {
-        let f = input.actions.dim(1)?;
+        let f = input.actions.indices.dim(1)?;
         let (latents, cells, mut x) = self.stem(input)?;
         let memory = self.memory_tokens(input.memory.as_ref())?;
         let mut new = NewFrames::default();

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
+use driftless_data::{ActionSpec, AxisSpec, DatasetInfo, PathError as _, check_axes};
 use driftless_flow::objective::Objective;
 use driftless_flow::path::Path as FlowPath;
 use driftless_flow::prediction::Prediction;
@@ -35,6 +35,9 @@ pub struct WorldConfig {
     pub image: [usize; 2],
     /// The discrete actions; index 0 is the idle action.
     pub actions: Vec<ActionSpec>,
+    /// The axes, which move while any action is played.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<AxisSpec>,
     /// Shape of the tokenizer.
     pub tokenizer: TokenizerConfig,
     /// Shape of the dynamics.
@@ -93,6 +96,7 @@ impl From<&WorldConfig> for DatasetInfo {
             fps: world.fps,
             image: world.image,
             actions: world.actions.clone(),
+            axes: world.axes.clone(),
         }
     }
 }
@@ -345,6 +349,7 @@ impl WorldConfig {
         if self.actions.is_empty() {
             return fail("actions is empty, expected at least the idle action".into());
         }
+        check_axes(&self.axes).map_err(Error::Argument)?;
         self.check_multiples()?;
         self.flow.check()?;
         self.dynamics.check()?;

@@ -1,5 +1,6 @@
 //! The dynamics: a block-causal transformer that predicts the clean latent x̂ of a frame from its
-//! noised latent z_τ, the signal level τ, the step size d, the action, and the frames before it.
+//! noised latent z_τ, the signal level τ, the step size d, the action, and the frames before it. An action is
+//! a row of a table for its index and, in a world with axes, a linear map of their values added to it.
 //!
 //! It has three parts. The *stem* applies 3×3 convolutions to single latent cells and also sees the
 //! same cells in the last `stem_frames` frames, so that it can follow a small moving object locally
@@ -20,6 +21,8 @@
 //! reads it before each time attention.
 
 use candle_core::{D, DType, Device, Tensor};
+
+use driftless_data::Action;
 
 use super::attention::AttentionPattern;
 use super::config::{DynamicsConfig, WorldConfig};
@@ -50,6 +53,8 @@ pub struct Layer {
 pub(crate) struct ConditionEmbeddings {
     /// One row an action, [actions, width].
     pub(crate) action: Tensor,
+    /// Of the axes, of a world that has some.
+    pub(crate) axes: Option<Linear>,
     /// Of the cosine features of the signal level.
     pub(crate) signal: Linear,
     /// One row a step size, [step sizes, width].
@@ -60,7 +65,17 @@ impl ConditionEmbeddings {
     fn new(p: &Params, name: &str, config: &WorldConfig, width: usize) -> Result<Self> {
         let steps = step_size_count(config.dynamics.k_max);
         let init = Init::Normal(0.5);
+        let axes = |count| {
+            let size = [width, count];
+            // A world starts as if its axes were unknown, as one that was trained without them does.
+            let init = Init::Constant(0.0);
+            Linear::new(p, &format!("{name}.axes"), size, init, false)
+        };
         Ok(Self {
+            axes: match config.axes.len() {
+                0 => None,
+                count => Some(axes(count)?),
+            },
             action: p.get(
                 &format!("{name}.action"),
                 &[
@@ -82,17 +97,19 @@ impl ConditionEmbeddings {
 
     /// Returns (action embedding, signal plus step embedding), each [B, F, width].
     fn forward(&self, input: &DynamicsInput) -> Result<(Tensor, Tensor)> {
-        let (b, f) = input.actions.dims2()?;
+        let ActionTensors { indices, axes } = &input.actions;
+        let (b, f) = indices.dims2()?;
         let lookup = |table: &Tensor, index: &Tensor| -> Result<Tensor> {
             Ok(table
                 .index_select(&index.flatten_all()?, 0)?
                 .reshape((b, f, ()))?)
         };
         let signal = self.signal.forward(&signal_features(&input.signal)?)?;
-        Ok((
-            lookup(&self.action, &input.actions)?,
-            (signal + lookup(&self.step, &input.steps)?)?,
-        ))
+        let mut action = lookup(&self.action, indices)?;
+        if let (Some(linear), Some(axes)) = (&self.axes, axes) {
+            action = (action + linear.forward(axes)?)?;
+        }
+        Ok((action, (signal + lookup(&self.step, &input.steps)?)?))
     }
 }
 
@@ -123,14 +140,80 @@ pub fn step_index(steps: usize, k_max: usize) -> u32 {
     steps.clamp(1, k_max).ilog2()
 }
 
+/// The actions of B sequences of F frames.
+#[derive(Clone, Debug)]
+pub struct ActionTensors {
+    /// Indices, u32 [B, F]; one more than that of the last action if unknown.
+    pub indices: Tensor,
+    /// The axes, f32 [B, F, A], 0 if unknown; `None` of a world that has none.
+    pub axes: Option<Tensor>,
+}
+
+impl ActionTensors {
+    /// From actions in a world with so many axes; `shape` is [B, F].
+    ///
+    /// # Errors
+    /// Returns an error if the shape does not fit or the device fails.
+    pub fn new(
+        actions: &[Action],
+        [b, f]: [usize; 2],
+        axes: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let indices: Vec<u32> = actions.iter().map(|action| action.index).collect();
+        let values = actions
+            .iter()
+            .flat_map(|action| action.axes.iter().take(axes));
+        let values: Vec<f32> = values.copied().collect();
+        let values = || Tensor::from_vec(values, (b, f, axes), device);
+        Ok(Self {
+            indices: Tensor::from_vec(indices, (b, f), device)?,
+            axes: (axes > 0).then(values).transpose()?,
+        })
+    }
+
+    /// The parts one after another in time.
+    ///
+    /// # Errors
+    /// Returns an error if they are of different worlds or the device fails.
+    pub fn cat(parts: &[&Self]) -> Result<Self> {
+        let indices: Vec<&Tensor> = parts.iter().map(|part| &part.indices).collect();
+        let axes: Vec<&Tensor> = parts.iter().filter_map(|part| part.axes.as_ref()).collect();
+        let join = || Tensor::cat(&axes, 1);
+        Ok(Self {
+            indices: Tensor::cat(&indices, 1)?,
+            axes: (!axes.is_empty()).then(join).transpose()?,
+        })
+    }
+
+    /// The actions, one sequence after another.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn to_vec(&self) -> Result<Vec<Action>> {
+        let indices: Vec<u32> = self.indices.flatten_all()?.to_vec1()?;
+        let axes = self
+            .axes
+            .as_ref()
+            .map(|axes| -> Result<_> { Ok((axes.dim(2)?, axes.flatten_all()?.to_vec1::<f32>()?)) });
+        let (width, axes) = axes.transpose()?.unwrap_or((1, Vec::new()));
+        let mut axes = axes.chunks_exact(width);
+        let mut next = || axes.next().unwrap_or_default();
+        let actions = indices.into_iter();
+        Ok(actions
+            .map(|index| Action::with_axes(index, next()))
+            .collect())
+    }
+}
+
 /// A batch of B sequences of F frames for one forward pass.
 pub struct DynamicsInput {
     /// z_τ, [B, F, gh, gw, c].
     pub latents: Tensor,
     /// The `stem_frames` previous frames of each, latest first, [B, F, gh, gw, stem_frames·c].
     pub past: Tensor,
-    /// The action that led to each frame, u32 [B, F]; one more than the last action if unknown.
-    pub actions: Tensor,
+    /// The action that led to each frame.
+    pub actions: ActionTensors,
     /// Signal level τ of each frame, f32 [B, F].
     pub signal: Tensor,
     /// Step size of each frame, u32 [B, F]; see [`step_index`].
@@ -375,7 +458,7 @@ impl Dynamics {
     /// Everything before the trunk. Returns (latents with past [B, F, gh, gw, (1 + stem_frames)·c],
     /// stem features [B, F, gh, gw, stem_width], tokens [B, F, S, w]).
     pub fn stem(&self, input: &DynamicsInput) -> Result<(Tensor, Tensor, Tensor)> {
-        let (b, f) = input.actions.dims2()?;
+        let (b, f) = input.actions.indices.dims2()?;
         let ([gh, gw], m) = (self.grid, self.merge);
         if input.latents.dims() != [b, f, gh, gw, self.channels] {
             return Err(Error::Shape(format!(

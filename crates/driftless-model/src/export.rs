@@ -56,6 +56,8 @@ pub struct ExportedConditions {
     pub width: usize,
     /// One row for each action.
     pub action: Vec<f32>,
+    /// From the axes; of a world without any, a matrix without columns.
+    pub axes: ExportedMatrix,
     /// From the features of the signal level.
     pub signal: ExportedMatrix,
     /// One row for each step size.
@@ -64,8 +66,16 @@ pub struct ExportedConditions {
 
 impl ExportedConditions {
     fn new(conditions: &ConditionEmbeddings) -> Result<Self> {
+        let width = conditions.action.dim(1)?;
+        let no_axes = ExportedMatrix {
+            outputs: width,
+            inputs: 0,
+            values: Vec::new(),
+            bias: None,
+        };
         Ok(Self {
-            width: conditions.action.dim(1)?,
+            width,
+            axes: conditions.axes.as_ref().map_or(Ok(no_axes), matrix)?,
             action: values(&conditions.action)?,
             signal: matrix(&conditions.signal)?,
             step_size: values(&conditions.step)?,

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use driftless_data::layout::array::{ACTION, IMAGE};
+use driftless_data::layout::array::{ACTION, AXES, IMAGE};
 use driftless_data::npz::{NpzReader, NpzWriter};
-use driftless_data::{Clip, Error, Result};
+use driftless_data::{Action, Clip, Error, Result};
 
 use crate::config::WorldConfig;
 
-/// Reads a world's starting clips: `image` u8 `[N, T, H, W, 3]` and `action` i32 `[N, T]`.
+/// Reads a world's starting clips: `image` u8 `[N, T, H, W, 3]`, `action` i32 `[N, T]` and, of a world with A
+/// axes, `axes` f32 `[N, T, A]`.
 ///
 /// # Errors
 /// Returns an error if the file is missing or corrupt, an array is missing, its dtype or shape is
@@ -40,24 +41,22 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
         let what = format!("dtype is {}, expected int32 or int64", action.dtype);
         file.error(ACTION, what)
     })?;
-    let action_count = world.actions.len();
-    let actions = actions
-        .iter()
-        .map(|&value| {
-            u32::try_from(value)
-                .ok()
-                .filter(|&action| (action as usize) < action_count)
-                .ok_or_else(|| {
-                    file.error(
-                        ACTION,
-                        format!(
-                            "holds {value}, expected 0 to {}",
-                            action_count.saturating_sub(1)
-                        ),
-                    )
-                })
-        })
-        .collect::<Result<Vec<u32>>>()?;
+    let axes = read_axes(&mut file, [count, frames], world)?;
+    let axes_of = |at: usize| &axes[at * world.axes.len()..(at + 1) * world.axes.len()];
+    let known = world.actions.len();
+    let actions = actions.iter().enumerate().map(|(at, &value)| {
+        let unknown = || {
+            let last = known.saturating_sub(1);
+            file.error(ACTION, format!("holds {value}, expected 0 to {last}"))
+        };
+        let index = u32::try_from(value).ok();
+        let index = index.filter(|&index| (index as usize) < known);
+        let action = Action::with_axes(index.ok_or_else(unknown)?, axes_of(at));
+        let checked = action.check(known, world.axes.len());
+        checked.map_err(|what| file.error(AXES, what))?;
+        Ok(action)
+    });
+    let actions = actions.collect::<Result<Vec<_>>>()?;
     let clips = images
         .chunks_exact(frames * world.image_len())
         .zip(actions.chunks_exact(frames))
@@ -66,6 +65,28 @@ pub fn read(path: &Path, world: &WorldConfig) -> Result<Vec<Clip>> {
             actions: actions.to_vec(),
         });
     Ok(clips.collect())
+}
+
+/// The axes of all frames, `[N, T, A]`; empty if the world has none.
+fn read_axes(
+    file: &mut NpzReader,
+    [count, frames]: [usize; 2],
+    world: &WorldConfig,
+) -> Result<Vec<f32>> {
+    let width = world.axes.len();
+    if width == 0 {
+        return Ok(Vec::new());
+    }
+    let array = file.array(AXES)?;
+    if array.shape != [count, frames, width] {
+        let what = format!(
+            "shape is {:?}, expected [{count}, {frames}, {width}]",
+            array.shape
+        );
+        return Err(file.error(AXES, what));
+    }
+    let numbers = array.to_f32();
+    numbers.ok_or_else(|| file.error(AXES, format!("dtype is {}, expected float32", array.dtype)))
 }
 
 /// Writes starting clips of equal length, atomically.
@@ -80,7 +101,7 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
             "no starting clips to write, expected at least one of at least one frame".into(),
         ));
     }
-    let (mut images, mut actions) = (Vec::new(), Vec::new());
+    let (mut images, mut actions, mut axes) = (Vec::new(), Vec::new(), Vec::new());
     for (index, clip) in clips.iter().enumerate() {
         if clip.frames() != frames || clip.images.len() != frames * world.image_len() {
             return Err(Error::Shape(format!(
@@ -90,15 +111,15 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
                 frames * world.image_len()
             )));
         }
-        for &action in &clip.actions {
-            let value = i32::try_from(action).unwrap_or(i32::MAX);
-            if action as usize >= world.actions.len() {
-                return Err(Error::Argument(format!(
-                    "starting clip {index} holds action {action}, expected below {}",
-                    world.actions.len()
-                )));
-            }
-            actions.push(value);
+        for action in &clip.actions {
+            let checked = action.check(world.actions.len(), world.axes.len());
+            checked.map_err(|what| {
+                Error::Argument(format!(
+                    "starting clip {index} holds a wrong action: {what}"
+                ))
+            })?;
+            actions.push(i32::try_from(action.index).unwrap_or(i32::MAX));
+            axes.extend_from_slice(&action.axes[..world.axes.len()]);
         }
         images.extend_from_slice(&clip.images);
     }
@@ -106,6 +127,9 @@ pub fn write(path: &Path, clips: &[Clip], world: &WorldConfig) -> Result<()> {
     let mut file = NpzWriter::new(path);
     file.add(IMAGE, &[clips.len(), frames, height, width, 3], &images)?;
     file.add(ACTION, &[clips.len(), frames], &actions)?;
+    if !world.axes.is_empty() {
+        file.add(AXES, &[clips.len(), frames, world.axes.len()], &axes)?;
+    }
     file.save()
 }
 
@@ -131,7 +155,7 @@ mod tests {
             images: (0..frames * 24)
                 .map(|i| seed.wrapping_add(i as u8))
                 .collect(),
-            actions: (0..frames as u32).map(|t| t % 2).collect(),
+            actions: (0..frames as u32).map(|t| Action::from(t % 2)).collect(),
         }
     }
 
@@ -145,13 +169,33 @@ mod tests {
     }
 
     #[test]
+    fn axes_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STARTING_CLIPS);
+        let mut turning = world();
+        turning.axes = serde_json::from_str(r#"[{"name": "wheel"}, {"name": "gas"}]"#).unwrap();
+        let mut clip = clip(0, 3);
+        clip.actions[1] = Action::with_axes(1, &[-0.3, 1.0]);
+        let clips = vec![clip];
+        write(&path, &clips, &turning).unwrap();
+        assert_eq!(read(&path, &turning).unwrap(), clips);
+        assert!(write(&path, &clips, &world()).is_err());
+        turning.axes.pop();
+        let text = read(&path, &turning).unwrap_err().to_string();
+        assert!(
+            text.contains("array `axes`: shape is [1, 3, 2], expected [1, 3, 1]"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn inconsistent_clips_are_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(STARTING_CLIPS);
         let mut short = clip(0, 3);
         short.images.pop();
         let mut unknown = clip(0, 3);
-        unknown.actions[1] = 2;
+        unknown.actions[1] = Action::from(2);
         for clips in [
             vec![],
             vec![clip(0, 3), clip(0, 2)],

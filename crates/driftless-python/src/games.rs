@@ -433,7 +433,7 @@ impl Game {
                     seed: self.seed,
                     ..*params
                 };
-                self.player.step(action, &params)?;
+                self.player.step(action.into(), &params)?;
                 (self.reward, self.ended) = match self.player.ground_truth() {
                     Some(truth) => (truth.reward, truth.ended),
                     None => outcome(self.player.learned().and_then(LearnedWorld::outcome)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use numpy::{PyReadonlyArray1, PyReadonlyArray4};
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Threads};
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
@@ -107,6 +107,6 @@ pub fn clip_of(
     }
     Ok(Clip {
         images: images.iter().copied().collect(),
-        actions: actions.iter().copied().collect(),
+        actions: actions.iter().copied().map(Action::from).collect(),
     })
 }

@@ -32,7 +32,7 @@ impl Task for Game {
     fn turn(&mut self) -> Turn {
         let action = self.frames.fetch_add(1, Ordering::Relaxed) / 8;
         let action = action as u32 % self.player.actions() as u32;
-        let made = self.player.step(action, &self.params);
+        let made = self.player.step(action.into(), &self.params);
         if made.is_err() || Instant::now() >= self.until {
             return Turn::Ended;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use driftless_data::Action;
 use driftless_engine::SamplerParams;
 use driftless_sim::{
     Command, ComparisonSource, EpisodeCommand, Frame, History, HistoryLimits, InputCommand,
@@ -206,7 +207,7 @@ impl Game {
         // Nobody holds a key any more.
         let changed_at = Instant::now();
         self.command(InputCommand::Hold {
-            action: 0,
+            action: Action::IDLE,
             changed_at,
         });
         self.inputs.clear();
@@ -298,7 +299,7 @@ impl Game {
         self.inputs.push_back((at, input));
         // Over a link, a key can come and go between two frames: it counts all the same.
         self.command(InputCommand::Release {
-            action,
+            action: action.into(),
             changed_at: at,
         });
     }

@@ -11,9 +11,9 @@ use driftless_model::starting_clips;
 use driftless_sim::{LearnedWorld, Player, PlayerFactory, matching_simulator};
 use driftless_worlds::SimulatorKind;
 
-use crate::Result;
 use crate::protocol::WorldInfo;
 use crate::settings::Settings;
+use crate::{Error, Result};
 
 /// A learned world, ready to be played by many.
 pub struct ServedWorld {
@@ -31,9 +31,15 @@ impl ServedWorld {
     /// sampling steps.
     ///
     /// # Errors
-    /// Returns an error if the checkpoint is missing or broken.
+    /// Returns an error if the checkpoint is missing or broken, or if the world has axes, which the protocol does not
+    /// carry.
     pub fn open(name: &str, folder: &Path, max_steps: usize) -> Result<Self> {
         let config = read_config(folder)?;
+        if !config.axes.is_empty() {
+            return Err(Error::Argument(format!(
+                "{name} has axes, expected a world with discrete actions only: browsers send no axes yet"
+            )));
+        }
         let options = DeviceOptions {
             device: DeviceChoice::Cpu,
             // Each game computes on the thread that gives it a turn.

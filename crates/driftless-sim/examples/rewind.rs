@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use driftless_data::Action;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_model::starting_clips;
 use driftless_sim::{
@@ -36,7 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         sim.send(TimelineCommand::Seek(start));
         sim.frames().recv()?;
         let changed_at = Instant::now();
-        sim.send(InputCommand::Hold { action, changed_at });
+        sim.send(InputCommand::Hold {
+            action: action.into(),
+            changed_at,
+        });
         for _ in 0..15 {
             sim.send(PlaybackCommand::Step);
             let frame = sim.frames().recv()?;
@@ -47,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let actions: Vec<u32> = (0..60).map(|frame| frame / 15 % 3).collect();
+    let actions: Vec<Action> = (0..60).map(|frame| (frame / 15 % 3).into()).collect();
     let params = SamplerParams::default();
     let played = headless::play(&mut pong()?, 0, &actions, &params, &mut || {})?;
     let recording = RecordedSession::of(&PathBuf::from("played.npz"), played)?;

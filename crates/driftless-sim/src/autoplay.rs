@@ -1,5 +1,6 @@
 //! Lets a world play itself: a simulator under its scripted player, a learned world under random held actions.
 
+use driftless_data::Action;
 use driftless_engine::rollout::random_held_actions;
 
 use super::Player;
@@ -11,19 +12,20 @@ const FRAMES: usize = 600;
 #[derive(Default)]
 pub(super) struct Autoplay {
     /// Random actions that are still to be played.
-    random: std::vec::IntoIter<u32>,
+    random: std::vec::IntoIter<Action>,
 }
 
 impl Autoplay {
     /// The action that leads to the next frame.
-    pub fn next_action(&mut self, player: &mut dyn Player) -> u32 {
+    pub fn next_action(&mut self, player: &mut dyn Player) -> Action {
         if let Some(action) = player.scripted_action() {
             return action;
         }
         if self.random.len() == 0 {
-            let actions = random_held_actions(FRAMES, player.actions(), rand::random());
+            let actions =
+                random_held_actions(FRAMES, player.actions(), player.axes(), rand::random());
             self.random = actions.into_iter();
         }
-        self.random.next().unwrap_or(0)
+        self.random.next().unwrap_or_default()
     }
 }

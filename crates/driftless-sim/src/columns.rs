@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
+use driftless_data::{Action, Clip, Episode, ExtraArray, MAX_AXES, PathError as _};
 use driftless_engine::{PARAMS, ParamKind, SamplerParams};
 
 use crate::{Error, Result};
 
 /// Arrays about how a session was made, which a dataset of its frames leaves out.
-pub const SESSION_ARRAYS: [&str; 10] = [
+pub const SESSION_ARRAYS: [&str; 11] = [
     "number",
     "follows",
     "context",
@@ -20,6 +20,7 @@ pub const SESSION_ARRAYS: [&str; 10] = [
     ENGINE,
     START_IMAGE,
     START_ACTION,
+    START_AXES,
     START_CLIP,
     START_NOTES,
 ];
@@ -27,10 +28,11 @@ pub const SESSION_ARRAYS: [&str; 10] = [
 /// The names of the world and of its engine, as UTF-8 bytes `[n]`.
 pub(super) const WORLD: &str = "world";
 pub(super) const ENGINE: &str = "engine";
-/// The starting clips, concatenated: frames `[F, H, W, 3]`, actions `[F]`, and the index of the clip for
-/// each frame `[F]`.
+/// The starting clips, concatenated: frames `[F, H, W, 3]`, actions `[F]`, the index of the clip for each
+/// frame `[F]` and, if any is not at rest, all axes of the actions `[F, 16]`.
 const START_IMAGE: &str = "start_image";
 const START_ACTION: &str = "start_action";
+const START_AXES: &str = "start_axes";
 const START_CLIP: &str = "start_context";
 /// How starting clips came about, a JSON object by clip index, as UTF-8 bytes `[n]`.
 pub(super) const START_NOTES: &str = "start_notes";
@@ -67,20 +69,26 @@ pub(super) fn text(text: &str) -> ExtraArray {
 pub(super) fn starts(
     clips: &BTreeMap<usize, Clip>,
     [height, width]: [usize; 2],
-) -> [(&'static str, ExtraArray); 3] {
+) -> Vec<(&'static str, ExtraArray)> {
     let (mut images, mut actions, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+    let mut axes = Vec::new();
     for (&index, clip) in clips {
         images.extend(clip.images.iter().map(|&value| f32::from(value)));
-        actions.extend(clip.actions.iter().map(|&action| action as f32));
+        actions.extend(clip.actions.iter().map(|action| action.index as f32));
+        axes.extend(clip.actions.iter().flat_map(|action| action.axes));
         indices.extend(vec![index as f32; clip.frames()]);
     }
     let frames = actions.len();
     let extra = |shape, values| ExtraArray { shape, values };
-    [
+    let mut columns = vec![
         (START_IMAGE, extra(vec![frames, height, width, 3], images)),
         (START_ACTION, extra(vec![frames], actions)),
         (START_CLIP, extra(vec![frames], indices)),
-    ]
+    ];
+    if axes.iter().any(|value| *value != 0.0) {
+        columns.push((START_AXES, extra(vec![frames, MAX_AXES], axes)));
+    }
+    columns
 }
 
 /// The arrays of a session that was read from a file.
@@ -225,6 +233,22 @@ impl<'a> Columns<'a> {
         self.extra(name)?.values.iter().map(byte).collect()
     }
 
+    /// All axes of the actions of the starting clips; empty if they are at rest.
+    fn start_axes(&self, frames: usize) -> Result<&'a [f32]> {
+        if !self.has(START_AXES) {
+            return Ok(&[]);
+        }
+        let extra = self.extra(START_AXES)?;
+        if extra.shape != [frames, MAX_AXES] {
+            let what = format!(
+                "shape is {:?}, expected [{frames}, {MAX_AXES}]",
+                extra.shape
+            );
+            return Err(self.error(START_AXES, &what));
+        }
+        Ok(&extra.values)
+    }
+
     /// The starting clips by index; empty if the session holds none.
     pub fn starts(&self) -> Result<BTreeMap<usize, Clip>> {
         let mut clips = BTreeMap::new();
@@ -248,14 +272,17 @@ impl<'a> Columns<'a> {
             extra.values.iter().map(parse).collect::<Result<Vec<_>>>()
         });
         let (actions, indices, images) = (actions?, indices?, self.bytes(START_IMAGE)?);
+        let axes = self.start_axes(frames)?;
         let images = images.chunks_exact(height * width * 3);
-        for ((image, action), index) in images.zip(actions).zip(indices) {
+        for (t, ((image, action), index)) in images.zip(actions).zip(indices).enumerate() {
             let clip = clips.entry(index).or_insert_with(|| Clip {
                 images: Vec::new(),
                 actions: Vec::new(),
             });
             clip.images.extend_from_slice(image);
-            clip.actions.push(action as u32);
+            let axes = axes.get(t * MAX_AXES..(t + 1) * MAX_AXES);
+            let action = Action::with_axes(action as u32, axes.unwrap_or_default());
+            clip.actions.push(action);
         }
         Ok(clips)
     }

@@ -1,5 +1,6 @@
 //! Requests to the world-model thread, grouped by the part of it that handles them.
 
+use driftless_data::Action;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,22 +34,22 @@ pub enum Command {
 pub enum InputCommand {
     /// Holds this action. Each frame takes the action that is held when it starts.
     Hold {
-        /// Index into the world's actions.
-        action: u32,
+        /// The discrete action, and where the axes are.
+        action: Action,
         /// When the key went down or up, for measuring latency.
         changed_at: Instant,
     },
     /// A key went up, and this action is held now. If the one before was too short for any frame to take,
     /// the next frame takes it all the same.
     Release {
-        /// Index into the world's actions.
-        action: u32,
+        /// The discrete action, and where the axes are.
+        action: Action,
         /// When the key went up, for measuring latency.
         changed_at: Instant,
     },
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
     /// a key of an action stops them.
-    Play(Arc<[u32]>),
+    Play(Arc<[Action]>),
     /// Whether the world plays itself: a simulator under its scripted player, a learned world under random
     /// held actions. Pressing a key of an action ends it.
     Autoplay(bool),

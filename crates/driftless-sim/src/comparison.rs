@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use driftless_data::{DatasetInfo, Episode};
+use driftless_data::{Action, DatasetInfo, Episode};
 use driftless_engine::SamplerParams;
 use driftless_worlds::SimulatorKind;
 
@@ -78,12 +78,12 @@ impl ComparisonState {
     }
 
     /// The recorded action that leads to the next frame, if there is one.
-    pub fn recorded_action(&self) -> Option<u32> {
+    pub fn recorded_action(&self) -> Option<Action> {
         self.truth.as_ref()?.action()
     }
 
     /// Advances the ground truth by one frame.
-    pub fn step(&mut self, action: u32) -> Result<()> {
+    pub fn step(&mut self, action: Action) -> Result<()> {
         self.truth
             .as_mut()
             .map_or(Ok(()), |truth| truth.step(action))
@@ -136,7 +136,7 @@ impl ComparisonState {
     }
 }
 
-/// The simulator with the same frame size and actions as `world`, if there is one.
+/// The simulator with the same frame size, actions and axes as `world`, if there is one.
 pub fn matching_simulator(world: &DatasetInfo) -> Option<SimulatorKind> {
     SimulatorKind::matching(world)
 }
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn without_ground_truth_nothing_is_stepped() {
         let mut comparison = ComparisonState::default();
-        comparison.step(7).unwrap();
+        comparison.step(7.into()).unwrap();
         assert_eq!(comparison.recorded_action(), None);
         assert_eq!(comparison.truth_ended(), None);
         assert_eq!(comparison.true_image(), None);

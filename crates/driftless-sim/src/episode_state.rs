@@ -105,7 +105,7 @@ mod tests {
         let mut episode = EpisodeState::new(1, true);
         episode.number = 3;
         episode.add_reward(OUTCOME);
-        let entry = episode.entry(FrameOrigin::Step(2), SamplerParams::default());
+        let entry = episode.entry(FrameOrigin::Step(2.into()), SamplerParams::default());
         let mut other = EpisodeState::new(0, true);
         other.go_to(&entry);
         assert_eq!((other.number, other.clip, other.score), (3, 1, 2.0));

@@ -1,5 +1,6 @@
 //! What the world-model thread makes: frames, and what they carry.
 
+use driftless_data::Action;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ pub struct Frame {
     /// Index of the starting clip.
     pub clip: usize,
     /// The action that led to this frame.
-    pub action: u32,
+    pub action: Action,
     /// The sampler parameters used, with the actual seed.
     pub params: SamplerParams,
     /// The image.
@@ -44,7 +45,7 @@ impl Frame {
             number: 0,
             position: TimelinePosition::default(),
             clip: 0,
-            action: 0,
+            action: Action::IDLE,
             params: SamplerParams::default(),
             image,
             prediction: Prediction::default(),

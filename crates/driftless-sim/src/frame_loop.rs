@@ -1,5 +1,6 @@
 //! Makes frames: resets or steps the player, then stores, records and shows the result.
 
+use driftless_data::Action;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -87,7 +88,7 @@ impl SimLoop {
     }
 
     /// Steps the player; while measuring, also rates how surprising the true frame would be.
-    fn step_player(&mut self, action: u32) -> Result<StepDetails> {
+    fn step_player(&mut self, action: Action) -> Result<StepDetails> {
         let Self { outbox, player, .. } = self;
         let true_image = self.comparison.true_image();
         let true_image = true_image.filter(|_| self.capture.measure);
@@ -158,7 +159,7 @@ impl SimLoop {
     }
 
     /// The frame that the player has made, not yet at a position in the history.
-    pub fn frame(&mut self, action: u32, details: &StepDetails) -> Result<Frame> {
+    pub fn frame(&mut self, action: Action, details: &StepDetails) -> Result<Frame> {
         let truth = self.player.ground_truth();
         let prediction = self.episode.prediction(self.outcome());
         let truth_ended = self.comparison.truth_ended();

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! `params` holds what changes from a frame on; frame 0 is the start. `actions` holds pairs of an action and the
-//! number of frames that it is repeated for, from frame 1 on. `start.npz` is the starting clip, in the form of a
+//! number of frames that it is repeated for, from frame 1 on; `axes`, of a world that has some, where they are and
+//! for how many frames, likewise. `start.npz` is the starting clip, in the form of a
 //! checkpoint's `contexts.npz`.
 
 use std::path::Path;
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use driftless_data::fs::{read_source, write_json};
-use driftless_data::layout::array::{ACTION, IMAGE};
+use driftless_data::layout::array::{ACTION, AXES, IMAGE};
 use driftless_data::npz::NpzReader;
-use driftless_data::{Clip, PathError as _};
+use driftless_data::{Action, Clip, MAX_AXES, PathError as _};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 use driftless_model::config::WorldConfig;
 use driftless_model::starting_clips;
@@ -36,10 +37,10 @@ const START: &str = "start.npz";
 /// Most frames of a game after its start.
 pub const MAX_GAME_FRAMES: usize = 36_000;
 /// Largest `game.json`, in bytes.
-const MAX_JSON: u64 = 4 << 20;
+const MAX_JSON: u64 = 16 << 20;
 /// Largest starting clip, in bytes of its frames and of its actions.
 const MAX_IMAGES: u64 = 64 << 20;
-const MAX_ACTIONS: u64 = 1 << 20;
+const MAX_ACTIONS: u64 = 8 << 20;
 const FORMAT: u32 = 1;
 
 /// A starting clip, and the actions and sampler parameters of the frames that followed. The same engine makes the
@@ -48,7 +49,7 @@ const FORMAT: u32 = 1;
 pub struct Game {
     clip: Clip,
     params: Vec<(usize, SamplerParams)>,
-    actions: Vec<u32>,
+    actions: Vec<Action>,
 }
 
 /// The text of `game.json`.
@@ -58,6 +59,9 @@ struct GameFile {
     params: Vec<ParamChange>,
     /// Actions, and how many frames each is repeated for.
     actions: Vec<(u32, usize)>,
+    /// Where the axes are, and for how many frames; nothing if they are at rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    axes: Vec<(Vec<f32>, usize)>,
 }
 
 /// Parameters that differ from those before, from a frame on.
@@ -74,7 +78,7 @@ impl Game {
     pub fn new(
         clip: Clip,
         start: SamplerParams,
-        frames: impl Iterator<Item = (u32, SamplerParams)>,
+        frames: impl Iterator<Item = (Action, SamplerParams)>,
     ) -> Self {
         let mut game = Self {
             clip,
@@ -98,7 +102,7 @@ impl Game {
     }
 
     /// The actions: `actions[t]` led to frame `t + 1`.
-    pub fn actions(&self) -> &[u32] {
+    pub fn actions(&self) -> &[Action] {
         &self.actions
     }
 
@@ -148,7 +152,8 @@ impl Game {
         let text = GameFile {
             format: FORMAT,
             params: self.params.iter().map(change).collect(),
-            actions: runs(&self.actions),
+            actions: runs(self.actions.iter().map(|action| action.index)),
+            axes: self.axes(world.axes.len()),
         };
         write_json(&file, &text)?;
         let clips = std::slice::from_ref(&self.clip);
@@ -171,29 +176,33 @@ impl Game {
         }
         let game = Self {
             params: read_params(&text.params).map_err(invalid)?,
-            actions: expand(&text.actions).map_err(invalid)?,
+            actions: read_actions(&text).map_err(invalid)?,
             clip: read_clip(&folder.join(START), world)?,
         };
         game.check(world).map_err(invalid)?;
         Ok(game)
     }
 
+    /// Where so many axes are, and for how many frames; nothing if they are at rest.
+    fn axes(&self, count: usize) -> Vec<(Vec<f32>, usize)> {
+        let mut actions = self.actions.iter();
+        if actions.all(|action| action.axes == Action::IDLE.axes) {
+            return Vec::new();
+        }
+        let of_world = |action: &Action| action.axes[..count].to_vec();
+        runs(self.actions.iter().map(of_world))
+    }
+
     /// Says what does not fit the world, if anything.
     fn check(&self, world: &WorldConfig) -> std::result::Result<(), String> {
-        let (frames, known) = (self.actions.len(), world.actions.len());
+        let frames = self.actions.len();
         if frames > MAX_GAME_FRAMES {
             return Err(format!(
                 "{frames} frames, expected at most {MAX_GAME_FRAMES}"
             ));
         }
-        if let Some(action) = self
-            .actions
-            .iter()
-            .find(|action| **action as usize >= known)
-        {
-            let last = known.saturating_sub(1);
-            return Err(format!("holds action {action}, expected 0 to {last}"));
-        }
+        let mut actions = self.actions.iter();
+        actions.try_for_each(|action| action.check(world.actions.len(), world.axes.len()))?;
         let mut next = 0;
         for (frame, params) in &self.params {
             if *frame < next || *frame > frames || (next == 0 && *frame > 0) {
@@ -211,23 +220,47 @@ impl Game {
     }
 }
 
-/// Repeated actions with how often they are repeated.
-fn runs(actions: &[u32]) -> Vec<(u32, usize)> {
-    let repeated = actions.chunk_by(|a, b| a == b);
-    repeated
-        .filter_map(|run| Some((*run.first()?, run.len())))
-        .collect()
+/// Repeated values with how often they are repeated.
+fn runs<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut runs: Vec<(T, usize)> = Vec::new();
+    for value in values {
+        match runs.last_mut().filter(|(last, _)| *last == value) {
+            Some((_, count)) => *count += 1,
+            None => runs.push((value, 1)),
+        }
+    }
+    runs
 }
 
-fn expand(runs: &[(u32, usize)]) -> std::result::Result<Vec<u32>, String> {
-    let mut actions = Vec::new();
-    for &(action, frames) in runs {
-        if frames > MAX_GAME_FRAMES - actions.len() {
+fn expand<T: Clone>(runs: &[(T, usize)]) -> std::result::Result<Vec<T>, String> {
+    let mut values = Vec::new();
+    for (value, frames) in runs {
+        if *frames > MAX_GAME_FRAMES - values.len() {
             return Err(format!("more than {MAX_GAME_FRAMES} frames"));
         }
-        actions.extend(std::iter::repeat_n(action, frames));
+        values.extend(std::iter::repeat_n(value.clone(), *frames));
     }
-    Ok(actions)
+    Ok(values)
+}
+
+fn read_actions(text: &GameFile) -> std::result::Result<Vec<Action>, String> {
+    let (actions, axes) = (expand(&text.actions)?, expand(&text.axes)?);
+    if !axes.is_empty() && axes.len() != actions.len() {
+        return Err(format!(
+            "axes of {} frames, actions of {}",
+            axes.len(),
+            actions.len()
+        ));
+    }
+    if let Some(longest) = axes.iter().map(Vec::len).find(|len| *len > MAX_AXES) {
+        return Err(format!("{longest} axes, expected at most {MAX_AXES}"));
+    }
+    let mut axes = axes.iter();
+    let mut next = || axes.next().map(Vec::as_slice).unwrap_or_default();
+    let actions = actions.into_iter();
+    Ok(actions
+        .map(|index| Action::with_axes(index, next()))
+        .collect())
 }
 
 /// The values that differ from those before, or all.
@@ -303,7 +336,11 @@ fn number(spec: &ParamSpec, value: &Value) -> Option<f64> {
 /// The only clip of a file, which is not unpacked if it is too large.
 fn read_clip(path: &Path, world: &WorldConfig) -> Result<Clip> {
     let mut file = NpzReader::open(path)?;
-    for (array, most) in [(IMAGE, MAX_IMAGES), (ACTION, MAX_ACTIONS)] {
+    for (array, most) in [
+        (IMAGE, MAX_IMAGES),
+        (ACTION, MAX_ACTIONS),
+        (AXES, MAX_ACTIONS),
+    ] {
         let len = file.unpacked_len(array);
         if len > most {
             let what = format!("is {len} bytes long, expected at most {most}");
@@ -323,7 +360,7 @@ fn read_clip(path: &Path, world: &WorldConfig) -> Result<Clip> {
 #[cfg(test)]
 mod tests {
     use driftless_engine::Solver;
-    use driftless_engine::testing::{clip, small_config};
+    use driftless_engine::testing::{actions, clip, edge_case_configs, small_config};
 
     use super::*;
 
@@ -347,6 +384,7 @@ mod tests {
             ..params(u64::MAX)
         };
         let frames = [(1, params(7)), (1, params(7)), (0, last), (2, last)];
+        let frames = frames.map(|(index, params)| (Action::from(index), params));
         Game::new(clip(&small_config(), 3), params(7), frames.into_iter())
     }
 
@@ -361,6 +399,29 @@ mod tests {
         assert_eq!(game.params_at(99), game.params_at(3));
         let text = std::fs::read_to_string(folder.path().join(GAME)).unwrap();
         assert!(text.contains("\"euler\"") && text.len() < 1000, "{text}");
+    }
+
+    #[test]
+    fn axes_come_back_bit_for_bit() {
+        let config = edge_case_configs().into_iter();
+        let (_, world) = config
+            .into_iter()
+            .find(|(name, _)| *name == "axes")
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let played = actions(&world, 500, 3).into_iter();
+        let frames = played.map(|action| (action, params(7)));
+        let game = Game::new(clip(&world, 3), params(7), frames);
+        game.write(folder.path(), &world).unwrap();
+        let read = Game::read(folder.path(), &world).unwrap();
+        let bits = |game: &Game| -> Vec<_> {
+            let axes = game.actions().iter().map(|action| action.axes);
+            axes.map(|axes| axes.map(f32::to_bits)).collect()
+        };
+        assert_eq!(bits(&read), bits(&game));
+        assert_eq!(read, game);
+        let error = Game::read(folder.path(), &small_config()).unwrap_err();
+        assert!(error.to_string().contains("axis"), "{error}");
     }
 
     #[test]
@@ -399,7 +460,7 @@ mod tests {
             ),
             (
                 r#"{"format": 1, "params": [{"frame": 0}], "actions": [[9, 3]]}"#,
-                "holds action 9",
+                "unknown action 9",
             ),
             (
                 r#"{"format": 1, "params": [{"frame": 0}], "actions": [[0, 18446744073709551615]]}"#,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftless_data::{Clip, Episode};
+use driftless_data::{Action, Clip, Episode};
 use driftless_engine::SamplerParams;
 use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
 
@@ -63,10 +63,13 @@ impl GroundTruthSource {
     }
 
     /// The recorded action that leads to the next frame; `None` for a simulator.
-    pub fn action(&self) -> Option<u32> {
+    pub fn action(&self) -> Option<Action> {
         match self {
             Self::Simulator(_) => None,
-            Self::Episode { episode, index } => episode.actions.get(index + 1).copied(),
+            Self::Episode { episode, index } => {
+                let next = index + 1;
+                (next < episode.frames()).then(|| episode.action(next))
+            }
         }
     }
 
@@ -74,7 +77,7 @@ impl GroundTruthSource {
     ///
     /// # Errors
     /// Returns an error if the simulator does not know the action.
-    pub fn step(&mut self, action: u32) -> Result<()> {
+    pub fn step(&mut self, action: Action) -> Result<()> {
         match self {
             Self::Simulator(simulator) => simulator.step(action)?,
             Self::Episode { index, .. } => *index += 1,
@@ -128,7 +131,7 @@ fn play_clip(
 ) -> Result<Clip> {
     let mut clip = Clip {
         images: simulator.image().to_vec(),
-        actions: vec![0],
+        actions: vec![Action::IDLE],
     };
     while clip.frames() < frames {
         let action = agent.act(simulator);

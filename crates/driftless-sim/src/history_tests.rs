@@ -3,6 +3,8 @@
 use driftless_engine::{SamplerParams, Snapshot};
 
 use super::super::ground_truth::Start;
+use driftless_data::Action;
+
 use super::*;
 
 fn start() -> HistoryEntry {
@@ -17,7 +19,7 @@ fn start() -> HistoryEntry {
 
 fn step(action: u32) -> HistoryEntry {
     HistoryEntry::new(
-        FrameOrigin::Step(action),
+        FrameOrigin::Step(action.into()),
         SamplerParams::default(),
         1,
         0,
@@ -45,7 +47,7 @@ fn played(frames: u32) -> History {
     history
 }
 
-fn actions(history: &History, place: TimelinePosition) -> Vec<u32> {
+fn actions(history: &History, place: TimelinePosition) -> Vec<Action> {
     let episode = history.episode(place);
     episode.iter().map(|(_, entry)| entry.action()).collect()
 }
@@ -80,8 +82,11 @@ fn route_begins_at_nearest_snapshot() {
     }
     let route = |index, by_step| {
         let found = history.route(place(0, index), by_step).unwrap();
-        let steps: Vec<u32> = found.steps.iter().map(HistoryEntry::action).collect();
-        (found.snapshot.is_some(), steps)
+        let steps: Vec<Action> = found.steps.iter().map(HistoryEntry::action).collect();
+        (
+            found.snapshot.is_some(),
+            steps.iter().map(|action| action.index).collect::<Vec<_>>(),
+        )
     };
     assert_eq!(route(6, false), (true, vec![4, 5, 6]));
     assert_eq!(route(3, false), (true, vec![]));
@@ -100,7 +105,7 @@ fn route_stops_at_a_start() {
     let route = history.route(place(0, 5), false).unwrap();
     assert_eq!(route.steps.len(), 2);
     let (from, _, actions) = route.since_start.unwrap();
-    assert_eq!((from, actions), (Start::Clip, vec![7]));
+    assert_eq!((from, actions), (Start::Clip, vec![Action::from(7)]));
     assert_eq!(self::actions(&history, place(0, 2)), [0, 1, 2]);
 }
 

@@ -1,5 +1,6 @@
 //! Which action the next frame takes: the held one, its repetition, or a script's.
 
+use driftless_data::Action;
 use std::time::Instant;
 
 use driftless_engine::SamplerParams;
@@ -10,14 +11,15 @@ use super::{Notice, Player};
 
 /// The user's input. What the user should know comes back as a notice.
 pub(super) struct Input {
-    action_count: u32,
-    held: u32,
+    /// Numbers of actions and axes of the world.
+    counts: [usize; 2],
+    held: Action,
     /// Whether no frame has taken the held action yet.
     untaken: bool,
     /// An action that was released before any frame took it; the next one does.
-    tapped: Option<u32>,
+    tapped: Option<Action>,
     /// The action of the last frame, which is repeated while `repeat` asks for it.
-    current: u32,
+    current: Action,
     repeat: u64,
     /// Takes precedence over the held action.
     script: ActionScript,
@@ -31,14 +33,14 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// No key is held. The world has `action_count` actions.
-    pub fn new(action_count: u32) -> Self {
+    /// No key is held. The world has so many actions and axes.
+    pub fn new(counts: [usize; 2]) -> Self {
         Self {
-            action_count,
-            held: 0,
+            counts,
+            held: Action::IDLE,
             untaken: false,
             tapped: None,
-            current: 0,
+            current: Action::IDLE,
             repeat: 1,
             script: ActionScript::default(),
             autoplay: None,
@@ -49,10 +51,10 @@ impl Input {
     }
 
     /// Holds `action`. `changed_at` is `None` if its latency is not to be measured.
-    pub fn hold(&mut self, action: u32, changed_at: Option<Instant>) -> Option<Notice> {
-        if action >= self.action_count {
-            let count = self.action_count;
-            return Some(Notice::UnknownAction { action, count });
+    pub fn hold(&mut self, action: Action, changed_at: Option<Instant>) -> Option<Notice> {
+        let [actions, axes] = self.counts;
+        if let Err(what) = action.check(actions, axes) {
+            return Some(Notice::UnknownAction(what));
         }
         if action == self.held {
             return None;
@@ -63,10 +65,10 @@ impl Input {
         if self.tapped.is_none() {
             self.changed_at = changed_at;
         }
-        if action != 0 && self.autoplay.take().is_some() {
+        if action != Action::IDLE && self.autoplay.take().is_some() {
             return Some(Notice::AutoplayStopped);
         }
-        if action == 0 || self.script.is_finished() {
+        if action == Action::IDLE || self.script.is_finished() {
             return None;
         }
         self.stop_script();
@@ -74,8 +76,8 @@ impl Input {
     }
 
     /// Holds `action` after a key was released. An action that no frame has taken still counts for one.
-    pub fn release(&mut self, action: u32, changed_at: Option<Instant>) -> Option<Notice> {
-        if self.untaken && self.held != 0 && action != self.held {
+    pub fn release(&mut self, action: Action, changed_at: Option<Instant>) -> Option<Notice> {
+        if self.untaken && self.held != Action::IDLE && action != self.held {
             self.tapped.get_or_insert(self.held);
         }
         self.hold(action, changed_at)
@@ -88,9 +90,8 @@ impl Input {
 
     /// Plays actions before the held one, unless one of them is unknown.
     pub fn play(&mut self, script: ActionScript) -> Option<Notice> {
-        if let Some(action) = script.first_unknown(self.action_count) {
-            let count = self.action_count;
-            return Some(Notice::ScriptRejected { action, count });
+        if let Err(what) = script.check(self.counts) {
+            return Some(Notice::ScriptRejected(what));
         }
         self.script = script;
         None
@@ -107,7 +108,7 @@ impl Input {
         &mut self,
         player: &mut dyn Player,
         number: u64,
-    ) -> (u32, Option<Notice>) {
+    ) -> (Action, Option<Notice>) {
         match &mut self.autoplay {
             Some(autoplay) => {
                 self.current = autoplay.next_action(player);
@@ -128,7 +129,7 @@ impl Input {
     }
 
     /// Takes the action that follows the frame with this number: the script's, or else the held one.
-    pub fn next_action(&mut self, number: u64) -> (u32, Option<Notice>) {
+    pub fn next_action(&mut self, number: u64) -> (Action, Option<Notice>) {
         self.from_game = false;
         let Some(action) = self.script.next() else {
             if self.takes_held(number) {
@@ -162,7 +163,7 @@ impl Input {
     }
 
     /// Goes on after a frame that `action` led to.
-    pub fn continue_after(&mut self, action: u32) {
+    pub fn continue_after(&mut self, action: Action) {
         self.tapped = None;
         self.current = action;
     }
@@ -187,32 +188,38 @@ mod tests {
     use super::*;
 
     fn script(actions: &[u32]) -> ActionScript {
-        ActionScript::new(actions.into())
+        let actions = actions.iter().copied().map(Action::from);
+        ActionScript::new(actions.collect())
+    }
+
+    /// Of a world with so many actions and one axis.
+    fn input(actions: usize) -> Input {
+        Input::new([actions, 1])
     }
 
     #[test]
     fn held_action_is_repeated() {
-        let mut input = Input::new(3);
+        let mut input = input(3);
         input.set_repeat(2);
         let mut actions = Vec::new();
         for (number, held) in [1, 2, 2, 0, 1].into_iter().enumerate() {
-            input.hold(held, None);
+            input.hold(held.into(), None);
             actions.push(input.next_action(number as u64));
         }
-        assert_eq!(actions, [1, 1, 2, 2, 1].map(|action| (action, None)));
+        assert_eq!(actions, [1, 1, 2, 2, 1].map(|action| (action.into(), None)));
         input.set_repeat(0);
         assert!(input.takes_held(3));
     }
 
     #[test]
     fn taps_count_for_one_frame() {
-        let mut input = Input::new(5);
+        let mut input = input(5);
         let mut play = |changes: &[(bool, u32)]| {
             for &(pressed, action) in changes {
                 if pressed {
-                    input.hold(action, None);
+                    input.hold(action.into(), None);
                 } else {
-                    input.release(action, None);
+                    input.release(action.into(), None);
                 }
             }
             input.next_action(0).0
@@ -230,65 +237,87 @@ mod tests {
     }
 
     #[test]
+    fn axes_are_held_and_tapped() {
+        let mut input = input(2);
+        let left = Action::with_axes(0, &[-1.0]);
+        let half = Action::with_axes(0, &[0.5]);
+        input.hold(left, None);
+        input.release(Action::IDLE, None);
+        let played = [0, 1].map(|number| input.next_action(number).0);
+        assert_eq!(played, [left, Action::IDLE]);
+        input.hold(left, None);
+        input.hold(half, None);
+        assert_eq!(input.next_action(2).0, half);
+    }
+
+    #[test]
     fn taps_are_measured_from_the_press() {
-        let (mut input, pressed) = (Input::new(3), Instant::now());
-        input.hold(1, Some(pressed));
-        input.release(0, Some(pressed + std::time::Duration::from_millis(5)));
+        let (mut input, pressed) = (input(3), Instant::now());
+        input.hold(1.into(), Some(pressed));
+        input.release(
+            0.into(),
+            Some(pressed + std::time::Duration::from_millis(5)),
+        );
         assert_eq!(input.next_action(0).0, 1);
         assert_eq!(input.take_changed_at(), Some(pressed));
     }
 
     #[test]
     fn pauses_forget_taps() {
-        let mut input = Input::new(3);
-        input.hold(1, None);
-        input.release(0, None);
+        let mut input = input(3);
+        input.hold(1.into(), None);
+        input.release(0.into(), None);
         input.forget_tap();
         assert_eq!(input.next_action(0).0, 0);
     }
 
     #[test]
     fn unknown_actions_change_nothing() {
-        let mut input = Input::new(3);
-        let (action, count) = (3, 3);
+        let mut input = input(3);
+        let what = "unknown action 3, expected 0 to 2".to_owned();
         assert_eq!(
-            input.hold(3, Some(Instant::now())),
-            Some(Notice::UnknownAction { action, count })
+            input.hold(3.into(), Some(Instant::now())),
+            Some(Notice::UnknownAction(what.clone()))
         );
         assert_eq!(
             input.play(script(&[1, 3])),
-            Some(Notice::ScriptRejected { action, count })
+            Some(Notice::ScriptRejected(what))
         );
-        assert_eq!(input.next_action(0), (0, None));
+        let turned = Action::with_axes(0, &[2.0]);
+        assert!(input.hold(turned, None).is_some());
+        assert_eq!(input.next_action(0), (0.into(), None));
         assert_eq!(input.take_changed_at(), None);
     }
 
     #[test]
     fn keys_stop_the_script() {
-        let mut input = Input::new(3);
+        let mut input = input(3);
         assert_eq!(input.play(script(&[1, 2, 1])), None);
-        assert_eq!(input.next_action(0), (1, None));
-        assert_eq!(input.hold(0, None), None);
-        assert_eq!(input.hold(2, None), Some(Notice::ScriptStopped));
-        assert_eq!(input.next_action(1), (2, None));
+        assert_eq!(input.next_action(0), (1.into(), None));
+        assert_eq!(input.hold(0.into(), None), None);
+        assert_eq!(input.hold(2.into(), None), Some(Notice::ScriptStopped));
+        assert_eq!(input.next_action(1), (2.into(), None));
         assert_eq!(*input.script(), ActionScript::default());
     }
 
     #[test]
     fn script_announces_its_end() {
-        let mut input = Input::new(3);
+        let mut input = input(3);
         input.play(script(&[1, 2]));
-        assert_eq!(input.next_action(0), (1, None));
-        assert_eq!(input.next_action(1), (2, Some(Notice::ScriptFinished)));
-        assert_eq!(input.next_action(2), (0, None));
+        assert_eq!(input.next_action(0), (1.into(), None));
+        assert_eq!(
+            input.next_action(1),
+            (2.into(), Some(Notice::ScriptFinished))
+        );
+        assert_eq!(input.next_action(2), (0.into(), None));
     }
 
     #[test]
     fn change_is_measured_once() {
-        let (mut input, now) = (Input::new(3), Instant::now());
-        input.hold(1, Some(now));
+        let (mut input, now) = (input(3), Instant::now());
+        input.hold(1.into(), Some(now));
         // The same action again is no change.
-        input.hold(1, None);
+        input.hold(1.into(), None);
         assert_eq!(input.take_changed_at(), Some(now));
         assert_eq!(input.take_changed_at(), None);
     }

@@ -83,20 +83,11 @@ pub enum Message {
 /// Something the user should know. `Display` says it in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// An action that the world does not have was held.
-    UnknownAction {
-        /// The action.
-        action: u32,
-        /// Number of actions of the world.
-        count: u32,
-    },
-    /// The actions of [`super::InputCommand::Play`] are not played: the world does not have one.
-    ScriptRejected {
-        /// The action.
-        action: u32,
-        /// Number of actions of the world.
-        count: u32,
-    },
+    /// An action that the world does not have was held, and what is wrong with it.
+    UnknownAction(String),
+    /// The actions of [`super::InputCommand::Play`] are not played: what is wrong with the first that the
+    /// world does not have.
+    ScriptRejected(String),
     /// A key stopped the actions of [`super::InputCommand::Play`].
     ScriptStopped,
     /// All actions of [`super::InputCommand::Play`] are played.
@@ -135,16 +126,10 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownAction { action, count } => write!(
-                f,
-                "action {action} is unknown, expected 0 to {}",
-                count.saturating_sub(1)
-            ),
-            Self::ScriptRejected { action, count } => write!(
-                f,
-                "the actions from the file are not played: {action} is unknown, expected 0 to {}",
-                count.saturating_sub(1)
-            ),
+            Self::UnknownAction(what) => f.write_str(what),
+            Self::ScriptRejected(what) => {
+                write!(f, "the actions from the file are not played: {what}")
+            }
             Self::ScriptStopped => {
                 f.write_str("a key stops the actions from the file; you are in control")
             }

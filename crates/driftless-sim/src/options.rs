@@ -1,5 +1,6 @@
 //! How a world-model thread starts, and what remains of it.
 
+use driftless_data::Action;
 use std::sync::Arc;
 
 use driftless_engine::{GpuSource, SamplerParams};
@@ -22,7 +23,7 @@ pub struct SimOptions {
     /// Index of the first starting clip.
     pub clip: usize,
     /// Actions of the first frames, as in [`super::InputCommand::Play`]; may be empty.
-    pub actions: Arc<[u32]>,
+    pub actions: Arc<[Action]>,
     /// Sampler parameters that come with `actions`, each with the number of the first frame that they make, as
     /// [`super::Game::params`] has them. With any, an end of an episode does not cut the actions short.
     pub action_params: Arc<[(usize, SamplerParams)]>,

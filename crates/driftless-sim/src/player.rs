@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use driftless_agent::AgentPlayer;
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
     FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
@@ -38,6 +38,11 @@ pub trait Player: Send {
     /// Number of actions; action 0 is the idle one.
     fn actions(&self) -> usize;
 
+    /// Number of axes.
+    fn axes(&self) -> usize {
+        0
+    }
+
     /// Number of starting clips, at least 1.
     fn start_count(&self) -> usize;
 
@@ -53,7 +58,7 @@ pub trait Player: Send {
     /// # Errors
     /// Returns an error if the action is unknown, if a parameter is out of range, or if the device
     /// fails.
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes>;
+    fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes>;
 
     /// The last frame, u8 RGB `[H, W, 3]`.
     ///
@@ -74,7 +79,7 @@ pub trait Player: Send {
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()>;
 
     /// What a scripted player would do next; `None` if the world has none.
-    fn scripted_action(&mut self) -> Option<u32> {
+    fn scripted_action(&mut self) -> Option<Action> {
         None
     }
 
@@ -305,7 +310,12 @@ impl LearnedWorld {
     /// # Errors
     /// Returns an error if the image or the action does not fit the world, if a parameter is out of
     /// range, or if the device fails.
-    pub fn surprise(&mut self, image: &[u8], action: u32, params: &SamplerParams) -> Result<f32> {
+    pub fn surprise(
+        &mut self,
+        image: &[u8],
+        action: Action,
+        params: &SamplerParams,
+    ) -> Result<f32> {
         Ok(self.engine.surprise(image, action, params)?)
     }
 
@@ -336,6 +346,10 @@ impl Player for LearnedWorld {
         self.engine.world().actions.len()
     }
 
+    fn axes(&self) -> usize {
+        self.engine.world().axes.len()
+    }
+
     fn start_count(&self) -> usize {
         self.clips.len()
     }
@@ -347,7 +361,7 @@ impl Player for LearnedWorld {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes> {
         Ok(self.engine.step(action, params)?)
     }
 
@@ -382,6 +396,7 @@ pub struct SimulatedWorld {
     name: String,
     size: [usize; 2],
     actions: usize,
+    axes: usize,
     seed: u64,
     /// Plays by itself, once it has been asked to.
     agent: Option<PolicyAgent>,
@@ -396,6 +411,7 @@ impl SimulatedWorld {
             name: info.name,
             size: info.image,
             actions: info.actions.len(),
+            axes: info.axes.len(),
             seed: 0,
             agent: None,
         }
@@ -419,6 +435,10 @@ impl Player for SimulatedWorld {
         self.actions
     }
 
+    fn axes(&self) -> usize {
+        self.axes
+    }
+
     /// Every index is a start, since it is added to the seed. A recording must hold it exactly.
     fn start_count(&self) -> usize {
         MAX_EXACT
@@ -430,7 +450,7 @@ impl Player for SimulatedWorld {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, _: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, action: Action, _: &SamplerParams) -> Result<StageTimes> {
         self.simulator.step(action)?;
         Ok(StageTimes::default())
     }
@@ -452,7 +472,7 @@ impl Player for SimulatedWorld {
         Ok(())
     }
 
-    fn scripted_action(&mut self) -> Option<u32> {
+    fn scripted_action(&mut self) -> Option<Action> {
         let (simulator, seed) = (self.simulator.as_ref(), self.seed);
         let agent = || PolicyAgent::new(Policy::Scripted, simulator, seed);
         Some(self.agent.get_or_insert_with(agent).act(simulator))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_diamond::{EdmParams, EdmSolver, World, WorldParams};
 use driftless_engine::{Outcome, SamplerParams, Solver, StageTimes};
 
@@ -26,7 +26,7 @@ impl PublishedWorld {
     pub fn new(world: World, name: String, clips: Vec<Clip>) -> Self {
         let black = || Clip {
             images: vec![0; world.info().image_len()],
-            actions: vec![0],
+            actions: vec![Action::IDLE],
         };
         let clips = if clips.is_empty() {
             vec![black()]
@@ -100,10 +100,10 @@ impl Player for PublishedWorld {
         Ok(())
     }
 
-    fn step(&mut self, action: u32, params: &SamplerParams) -> Result<StageTimes> {
+    fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes> {
         self.seed = params.seed;
         let started = Instant::now();
-        self.world.step(action, &world_params(params))?;
+        self.world.step(action.index, &world_params(params))?;
         Ok(StageTimes {
             denoise: started.elapsed(),
             ..StageTimes::default()
@@ -126,8 +126,8 @@ impl Player for PublishedWorld {
     }
 
     /// The policy that was trained in the world.
-    fn scripted_action(&mut self) -> Option<u32> {
-        self.world.policy_action(self.seed).ok()
+    fn scripted_action(&mut self) -> Option<Action> {
+        self.world.policy_action(self.seed).ok().map(Action::from)
     }
 
     fn outcome(&self) -> Option<Outcome> {

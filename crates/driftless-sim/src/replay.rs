@@ -118,7 +118,7 @@ impl RecordedSession {
         let mut frames = Vec::new();
         let mut at = self.frames.len().checked_sub(1);
         while let Some((t, frame)) = at.and_then(|t| Some((t, self.frames.get(t)?))) {
-            frames.push((self.episode.actions[t], frame));
+            frames.push((self.episode.action(t), frame));
             at = frame.follows;
         }
         frames.reverse();
@@ -203,7 +203,7 @@ impl RecordedSession {
             self.make_frame(player, t, recorded)?;
             if let Some(session) = &mut session {
                 let (number, clip) = (recorded.number, recorded.clip);
-                let action = self.episode.actions[t];
+                let action = self.episode.action(t);
                 let replayed = frame(player, number, clip, action, &recorded.params)?;
                 session.append(&replayed, player)?;
             }
@@ -235,7 +235,7 @@ impl RecordedSession {
         let made = if recorded.number == 0 {
             player.start(recorded.start, &recorded.params)
         } else {
-            let action = self.episode.actions[t];
+            let action = self.episode.action(t);
             player.step(action, &recorded.params).map(drop)
         };
         made.map_err(|e| {

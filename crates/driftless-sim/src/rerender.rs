@@ -140,7 +140,7 @@ impl SimLoop {
                 *reward = entry.score - before.score;
             }
         }
-        let episode = Episode {
+        let mut episode = Episode {
             height,
             width,
             images: images
@@ -148,10 +148,12 @@ impl SimLoop {
                 .flatten()
                 .flat_map(|image| image.iter().copied())
                 .collect(),
-            actions: frames.iter().map(|(_, entry)| entry.action()).collect(),
+            actions: Vec::new(),
             rewards,
             extras: BTreeMap::new(),
         };
+        let played: Vec<_> = frames.iter().map(|(_, entry)| entry.action()).collect();
+        episode.set_played(&played, self.player.axes());
         let episode = Arc::new(episode);
         self.outbox
             .message(Message::RecentFrames { request, episode });

@@ -1,5 +1,6 @@
 //! Actions from a file, played before the held one counts.
 
+use driftless_data::Action;
 use std::sync::Arc;
 
 use driftless_engine::SamplerParams;
@@ -7,7 +8,7 @@ use driftless_engine::SamplerParams;
 /// A queue of actions. An empty one is finished.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ActionScript {
-    actions: Arc<[u32]>,
+    actions: Arc<[Action]>,
     /// The sampler parameters of a game, each with the number of the first frame that they make.
     params: Arc<[(usize, SamplerParams)]>,
     /// Actions already played.
@@ -16,7 +17,7 @@ pub(super) struct ActionScript {
 
 impl ActionScript {
     /// Plays `actions` from the first one on.
-    pub fn new(actions: Arc<[u32]>) -> Self {
+    pub fn new(actions: Arc<[Action]>) -> Self {
         Self {
             actions,
             params: Arc::default(),
@@ -43,7 +44,7 @@ impl ActionScript {
     }
 
     /// Takes the action of the next frame, or `None` once the script is finished.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn next(&mut self) -> Option<Action> {
         let action = self.actions.get(self.played).copied();
         self.played += usize::from(action.is_some());
         action
@@ -54,8 +55,12 @@ impl ActionScript {
         self.played == self.actions.len()
     }
 
-    /// The first action that is not below `action_count`.
-    pub fn first_unknown(&self, action_count: u32) -> Option<u32> {
-        self.actions.iter().copied().find(|&a| a >= action_count)
+    /// Says what is wrong with the first action that a world with so many actions and axes does not have.
+    ///
+    /// # Errors
+    /// Returns that message.
+    pub fn check(&self, [actions, axes]: [usize; 2]) -> Result<(), String> {
+        let mut all = self.actions.iter();
+        all.try_for_each(|action| action.check(actions, axes))
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use driftless_data::fs::unused_path;
 use driftless_data::journal::{Journal, JournalReader};
-use driftless_data::layout::array::IS_TERMINAL;
+use driftless_data::layout::array::{AXES, IS_TERMINAL};
 use driftless_data::{Clip, Episode, ExtraArray, PathError as _};
 
 use super::columns::{ENGINE, START_NOTES, WORLD};
@@ -176,8 +176,11 @@ impl Session {
         let truth = frame.ground_truth.as_ref();
         let reward = truth.map_or(predicted_reward, |truth| truth.reward);
         self.rewards.push(reward);
-        self.actions.push(frame.action);
-        let extras = self.extras_of(frame, follows);
+        self.actions.push(frame.action.index);
+        let mut extras = self.extras_of(frame, follows);
+        if player.axes() > 0 {
+            extras.push((AXES, frame.action.axes[..player.axes()].to_vec()));
+        }
         self.write_to_journal(frame, reward, &extras, &self.images[at..]);
         for (name, values) in extras {
             self.extras.entry(name.into()).or_default().extend(values);
@@ -221,7 +224,7 @@ impl Session {
         if frame.number == 0 {
             journal.sync();
         }
-        let mut payload = records::frame(frame.action, reward, extras.len());
+        let mut payload = records::frame(frame.action.index, reward, extras.len());
         for (name, values) in extras {
             payload.array(name, values);
         }
@@ -333,6 +336,7 @@ impl Session {
         }
         if !self.starts.is_empty() {
             let starts = columns::starts(&self.starts, self.size);
+            let starts = starts.into_iter();
             extras.extend(starts.map(|(name, extra)| (name.to_owned(), extra)));
         }
         Episode {

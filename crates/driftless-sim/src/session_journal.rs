@@ -6,7 +6,7 @@
 //! - [`TARGET`], first: format version, path of the recording, name of the simulator whose dataset it becomes or
 //!   an empty string, path is to be replaced (0 or 1)
 //! - [`WORLD`]: name, engines, height, width; again when another engine takes over
-//! - [`START`]: clip index, actions, images as bytes
+//! - [`START`]: clip index, actions, images as bytes and, if any is not at rest, all axes of the actions as a list
 //! - [`NOTE`]: clip index, JSON
 //! - [`FRAME`]: action, reward, count of further arrays, for each its name and values, image as bytes
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use driftless_data::journal::{Journal, JournalReader, Record};
-use driftless_data::{Clip, PathError as _};
+use driftless_data::{Action, Clip, MAX_AXES, PathError as _};
 
 use crate::{Error, Result};
 
@@ -87,8 +87,14 @@ pub(super) fn start(index: usize, clip: &Clip) -> Record {
     let mut payload = Encoder::default();
     payload.int(index as u32);
     payload.int(clip.actions.len() as u32);
-    clip.actions.iter().for_each(|&action| payload.int(action));
+    let actions = clip.actions.iter();
+    actions.for_each(|action| payload.int(action.index));
     payload.bytes(&clip.images);
+    let axes: Vec<f32> = clip.actions.iter().flat_map(|action| action.axes).collect();
+    if axes.iter().any(|value| *value != 0.0) {
+        payload.int(axes.len() as u32);
+        axes.iter().for_each(|&value| payload.number(value));
+    }
     payload.record(START)
 }
 
@@ -264,6 +270,20 @@ fn decode_start(payload: &mut Decoder) -> Option<Entry> {
     let index = payload.int()? as usize;
     let actions = payload.list()?;
     let images = payload.bytes()?.to_vec();
+    // Journals from before there were axes end here, too.
+    let axes = match payload.0 {
+        [] => Vec::new(),
+        _ => payload.list()?,
+    };
+    if !axes.is_empty() && axes.len() != actions.len().checked_mul(MAX_AXES)? {
+        return None;
+    }
+    let axes: Vec<f32> = axes.into_iter().map(f32::from_bits).collect();
+    let mut axes = axes.chunks_exact(MAX_AXES);
+    let actions = actions
+        .into_iter()
+        .map(|index| Action::with_axes(index, axes.next().unwrap_or_default()));
+    let actions = actions.collect();
     let clip = Clip { images, actions };
     Some(Entry::Start { index, clip })
 }
@@ -297,6 +317,25 @@ fn decode_frame(payload: &mut Decoder) -> Option<FrameRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn starting_clips_keep_their_axes() {
+        let path = Path::new("a.journal");
+        let turned = Action::with_axes(1, &[-0.1, 1.0]);
+        for second in [turned, Action::IDLE] {
+            let clip = Clip {
+                images: vec![1, 2, 3],
+                actions: vec![Action::IDLE, second],
+            };
+            let mut record = start(4, &clip);
+            let Entry::Start { index, clip: read } = read_entry(path, &record).unwrap() else {
+                panic!("another kind");
+            };
+            assert_eq!((index, read), (4, clip));
+            record.payload.pop();
+            assert!(read_entry(path, &record).is_err());
+        }
+    }
 
     #[test]
     fn records_are_exact_and_bounded() {

@@ -60,14 +60,14 @@ impl SimLoop {
         if let Some(learned) = player.learned_mut() {
             learned.set_keep_on_device(exit.session.is_none());
         }
-        let action_count = u32::try_from(player.actions()).unwrap_or(u32::MAX);
+        let counts = [player.actions(), player.axes()];
         Self {
             commands,
             outbox,
             exit,
             player,
             pacer: Pacer::new(options.pace, options.paused),
-            input: Input::new(action_count),
+            input: Input::new(counts),
             params: ParamsState::new(options.params, options.random_seed),
             episode: EpisodeState::new(options.clip, options.restart_at_end),
             snapshots: SnapshotSchedule::default(),

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use fake::Fake;
 
+use driftless_data::Action;
 use driftless_engine::{GpuSource, SamplerParams, Solver};
 
 use super::*;
@@ -75,10 +76,10 @@ fn step(sim: &SimThread) -> Frame {
     next(sim)
 }
 
-fn hold(sim: &SimThread, action: u32) -> Instant {
+fn hold(sim: &SimThread, action: impl Into<Action>) -> Instant {
     let since = Instant::now();
     sim.send(InputCommand::Hold {
-        action,
+        action: action.into(),
         changed_at: since,
     });
     since
@@ -100,7 +101,7 @@ fn starts_with_last_frame_of_the_clip() {
         ..options()
     });
     let frame = next(&sim);
-    assert_eq!((frame.number, frame.clip, frame.action), (0, 1, 0));
+    assert_eq!((frame.number, frame.clip, frame.action), (0, 1, 0.into()));
     assert_eq!(rgb(&frame)[0], 100);
     let started = sim.messages().recv_timeout(TIMEOUT).unwrap();
     assert_eq!(
@@ -119,7 +120,7 @@ fn latest_held_action_counts() {
     hold(&sim, 2);
     assert_eq!(step(&sim).action, 2);
     let frame = step(&sim);
-    assert_eq!((frame.action, rgb(&frame)[1]), (2, 2));
+    assert_eq!((frame.action, rgb(&frame)[1]), (2.into(), 2));
     hold(&sim, 0);
     assert_eq!(step(&sim).action, 0);
 }

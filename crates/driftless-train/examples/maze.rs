@@ -90,7 +90,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let next = engine.world().dynamics.context;
     let clip = episode.clip(0..next);
     let params = SamplerParams::default();
-    let predicted = rollout(&mut engine, &clip, &episode.actions[next..=next], &params)?;
+    let predicted = rollout(&mut engine, &clip, &[episode.action(next)], &params)?;
     let quality = psnr(&predicted, episode.frame(next)).ok_or("the frames are identical")?;
     println!("frame {next}, predicted from those before it: PSNR {quality:.1} dB");
     Ok(())

@@ -25,7 +25,7 @@ use driftless_data::PathError as _;
 use driftless_flow::objective::{Objective, frame_errors};
 use driftless_flow::path::expand;
 use driftless_model::checkpoint::{DYNAMICS, TOKENIZER, write_tensors};
-use driftless_model::dynamics::{Dynamics, DynamicsInput};
+use driftless_model::dynamics::{ActionTensors, Dynamics, DynamicsInput};
 use driftless_model::params::Params;
 
 use self::batch::Batch;
@@ -108,7 +108,7 @@ impl<'a> DynamicsTask<'a> {
         rng: &mut ChaCha8Rng,
         predict: &mut dyn FnMut(&Batch, &NoisedCopy) -> Result<Tensor>,
     ) -> Result<Batch> {
-        let dims = batch.actions.dims2()?;
+        let dims = batch.actions.indices.dims2()?;
         let real = batch.context.clone();
         let level = self
             .objective
@@ -154,7 +154,7 @@ impl<'a> DynamicsTask<'a> {
         batch: &Batch,
         copies: &[&NoisedCopy],
     ) -> Result<(Vec<Tensor>, Option<Tensor>)> {
-        let frames = batch.actions.dim(1)?;
+        let frames = batch.actions.indices.dim(1)?;
         let n = copies.len() + 1;
         let join = |clean: &Tensor, field: &dyn Fn(&NoisedCopy) -> Tensor| -> Result<Tensor> {
             let parts: Vec<Tensor> = std::iter::once(clean.clone())
@@ -164,10 +164,12 @@ impl<'a> DynamicsTask<'a> {
         };
         let finest = (batch.context_signal.ones_like()? / self.k_max() as f64)?;
         let d = join(&finest, &|c| c.d.clone())?;
+        let copied = copies.iter().map(|copy| &copy.actions);
+        let actions: Vec<&ActionTensors> = std::iter::once(&batch.actions).chain(copied).collect();
         let input = DynamicsInput {
             latents: join(&batch.context, &|c| c.z.clone())?,
             past: Tensor::cat(&vec![&batch.past; n], 1)?,
-            actions: join(&batch.actions, &|c| c.actions.clone())?,
+            actions: ActionTensors::cat(&actions)?,
             signal: join(&batch.context_signal, &|c| c.tau.clone())?,
             steps: step_indices(&d, self.k_max())?,
             memory: batch.recalled.as_ref().map(|r| r.memory.clone()),

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use driftless_data::{Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Pose, Result};
+use driftless_data::{
+    Action, Clip, Dataset, DatasetInfo, Episode, Error, PathError as _, Pose, Result,
+};
 
 /// Actions, rewards and ends of an episode; every vector is `[T]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +18,7 @@ pub(super) struct EpisodeLabels {
     pub name: String,
     /// Index of the first frame among all frames of the store.
     pub start: usize,
-    pub actions: Vec<u32>,
+    pub actions: Vec<Action>,
     pub rewards: Vec<f32>,
     /// 1 if the frame ends its episode (`is_terminal`), else 0.
     pub ends: Vec<f32>,
@@ -32,7 +34,7 @@ impl EpisodeLabels {
         Self {
             name,
             start,
-            actions: episode.actions.clone(),
+            actions: episode.played(),
             rewards: episode.rewards.clone(),
             ends: ends.map_or(vec![0.0; episode.frames()], <[f32]>::to_vec),
             can_start: episode.starting_frames(),
@@ -105,7 +107,7 @@ impl FrameStore {
         self.reads_poses = false;
         self.add_all(folder, &info, skip_bad)?;
         for episode in &mut self.episodes[before..] {
-            episode.actions.fill(unknown);
+            episode.actions.fill(unknown.into());
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use super::optimizer::Optimizer;
 use super::settings::TrainSettings;
 use super::task::{Gradient, StepOutput, Task};
 use super::tokenizer::TokenizerTask;
-use driftless_data::ActionSpec;
 use driftless_data::layout::array::{COS, SIN, X, Y};
+use driftless_data::{ActionSpec, AxisSpec};
 use driftless_data::{DatasetInfo, Episode, ExtraArray};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
@@ -48,6 +48,11 @@ fn settings() -> TrainSettings {
 
 impl World {
     fn new(settings: TrainSettings) -> Self {
+        Self::with_axes(settings, &[])
+    }
+
+    /// With axes of these names.
+    fn with_axes(settings: TrainSettings, axes: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let action = |name: &str| ActionSpec {
             name: name.into(),
@@ -58,6 +63,7 @@ impl World {
             fps: 15.0,
             image: [16, 24],
             actions: ["noop", "left", "right"].map(action).to_vec(),
+            axes: axes.iter().map(|name| AxisSpec::named(name)).collect(),
         };
         let world = settings.world(&info).unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 30);
@@ -86,7 +92,7 @@ impl World {
                     (i % world.image_len() % 251) as u8
                 }
             });
-            let episode = Episode {
+            let mut episode = Episode {
                 height: 16,
                 width: 24,
                 images: images.collect(),
@@ -94,6 +100,12 @@ impl World {
                 rewards: (0..frames).map(|_| rng.random_range(-1.0..1.0)).collect(),
                 extras: poses.map(|(name, of)| (name.to_owned(), of)).into(),
             };
+            let mut played = episode.played();
+            for action in &mut played {
+                let axes = action.axes.iter_mut().take(axes.len());
+                axes.for_each(|axis| *axis = rng.random_range(-1.0..1.0));
+            }
+            episode.set_played(&played, axes.len());
             store.push(&episode, "noise.npz".as_ref()).unwrap();
         }
         Self {
@@ -189,7 +201,11 @@ fn compare(ours: &StepOutput, candle: &StepOutput, vars: &BTreeMap<String, Var>,
 }
 
 fn dynamics(settings: TrainSettings, steps: &[u64], what: &str) {
-    let world = World::new(settings).with_tokenizer();
+    compare_steps(World::new(settings), steps, what);
+}
+
+fn compare_steps(world: World, steps: &[u64], what: &str) {
+    let world = world.with_tokenizer();
     let (mut task, vars) = DynamicsTask::new(&world.run, &world.store, &mut ()).unwrap();
     shake(&vars);
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
@@ -210,6 +226,12 @@ fn dynamics(settings: TrainSettings, steps: &[u64], what: &str) {
 #[test]
 fn dynamics_plain_and_shortcut_steps() {
     dynamics(settings(), &[0, 1, 2, 3], "default");
+}
+
+#[test]
+fn dynamics_axes() {
+    let world = World::with_axes(settings(), &["wheel", "gas"]);
+    compare_steps(world, &[0, 1, 12_000], "axes");
 }
 
 #[test]

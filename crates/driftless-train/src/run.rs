@@ -217,6 +217,7 @@ fn check_resumed_world(run: &RunContext) -> Result<()> {
         && old.dynamics == run.world.dynamics
         && old.image == run.world.image
         && old.actions == run.world.actions
+        && old.axes == run.world.axes
         && (old.flow == run.world.flow || !run.layout.state(TrainStage::Dynamics).exist());
     if !same {
         return Err(Error::invalid(

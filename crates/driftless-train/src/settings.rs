@@ -233,6 +233,7 @@ impl TrainSettings {
             fps: info.fps,
             image: info.image,
             actions: info.actions.clone(),
+            axes: info.axes.clone(),
             tokenizer: self.tokenizer_shape.clone(),
             dynamics: self.dynamics_shape.clone(),
             flow: FlowConfig {
@@ -309,6 +310,7 @@ mod tests {
                 name: "noop".into(),
                 keys: Vec::new(),
             }],
+            axes: Vec::new(),
         }
     }
 

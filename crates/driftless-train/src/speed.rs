@@ -72,6 +72,7 @@ fn info() -> DatasetInfo {
         fps: 15.0,
         image: [SIDE; 2],
         actions: (0..ACTIONS).map(action).collect(),
+        axes: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn choose(store: &FrameStore, frames: usize) -> Result<Vec<Clip>> {
         .episodes
         .iter()
         .filter(|episode| episode.frames() >= frames)
-        .filter(|episode| episode.actions.iter().all(|&a| (a as usize) < known))
+        .filter(|episode| episode.actions.iter().all(|a| (a.index as usize) < known))
         .collect();
     if usable.is_empty() {
         let longest = store.episodes.iter().map(EpisodeLabels::frames).max();
@@ -59,6 +59,8 @@ fn start(episode: &EpisodeLabels, frames: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use driftless_data::Action;
+
     use super::*;
 
     fn episode(frames: usize, worthwhile: Option<std::ops::Range<usize>>) -> EpisodeLabels {
@@ -66,7 +68,7 @@ mod tests {
             poses: None,
             name: String::new(),
             start: 0,
-            actions: vec![0; frames],
+            actions: vec![Action::IDLE; frames],
             rewards: vec![0.0; frames],
             ends: vec![0.0; frames],
             can_start: worthwhile.map(|range| (0..frames).map(|t| range.contains(&t)).collect()),

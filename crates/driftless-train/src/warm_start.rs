@@ -12,8 +12,8 @@ use driftless_model::config::WorldConfig;
 
 use crate::{Error, Result};
 
-/// Checks that the checkpoint has the frame size, number of actions, prediction and path of
-/// `world`.
+/// Checks that the checkpoint has the frame size, number of actions, prediction and path of `world`, and
+/// its axes or none.
 ///
 /// # Errors
 /// Returns an error if it does not, or if the folder holds no checkpoint.
@@ -30,6 +30,17 @@ pub(super) fn check_compatible(folder: &Path, world: &WorldConfig) -> Result<()>
         let (n, count) = (old.actions.len(), world.actions.len());
         return wrong(format!(
             "it has {n} actions, expected {count} as in the dataset"
+        ));
+    }
+    let axes = |world: &WorldConfig| {
+        let names = world.axes.iter().map(|axis| axis.name.clone());
+        names.collect::<Vec<String>>()
+    };
+    if !old.axes.is_empty() && axes(&old) != axes(world) {
+        return wrong(format!(
+            "its axes are {}, expected {} as in the dataset",
+            axes(&old).join(", "),
+            axes(world).join(", ")
         ));
     }
     if old.flow != world.flow {

@@ -8,13 +8,15 @@
 
 #[path = "training/agent.rs"]
 mod agent;
+#[path = "training/axes.rs"]
+mod axes;
 #[path = "training/resuming.rs"]
 mod resuming;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use driftless_data::{Episode, ExtraArray};
+use driftless_data::{Action, Clip, Episode, ExtraArray};
 use driftless_engine::rollout::rollout;
 use driftless_engine::{DeviceChoice, GpuSource, SamplerParams};
 use driftless_train::{StepReport, TrainOptions, TrainOutcome, TrainProgress, TrainStage};

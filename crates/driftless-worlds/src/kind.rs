@@ -14,17 +14,20 @@ pub enum SimulatorKind {
     Maze,
     /// A car on a track, from above.
     Drive,
+    /// The same car with axes for steering and pedals instead of keys.
+    Steer,
 }
 
 impl SimulatorKind {
     /// Every simulator.
-    pub const ALL: [Self; 2] = [Self::Maze, Self::Drive];
+    pub const ALL: [Self; 3] = [Self::Maze, Self::Drive, Self::Steer];
 
     /// Creates the simulator with the world of `seed`.
     pub fn open(self, seed: u64) -> Box<dyn Simulator> {
         match self {
             Self::Maze => Box::new(Maze::new(seed)),
             Self::Drive => Box::new(Drive::new(seed)),
+            Self::Steer => Box::new(Drive::with_axes(seed)),
         }
     }
 
@@ -34,10 +37,12 @@ impl SimulatorKind {
         kinds.find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
-    /// The simulator with the same frame size and actions as `world`, if there is one.
+    /// The simulator with the same frame size, actions and axes as `world`, if there is one.
     pub fn matching(world: &DatasetInfo) -> Option<Self> {
         let names = |info: &DatasetInfo| -> Vec<String> {
-            info.actions.iter().map(|a| a.name.clone()).collect()
+            let axes = info.axes.iter().map(|axis| &axis.name);
+            let names = info.actions.iter().map(|action| &action.name).chain(axes);
+            names.cloned().collect()
         };
         let matches = |kind: &Self| {
             let simulator = kind.open(0).info();
@@ -51,6 +56,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "maze",
             Self::Drive => "drive",
+            Self::Steer => "steer",
         }
     }
 
@@ -59,6 +65,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "Maze",
             Self::Drive => "Drive",
+            Self::Steer => "Steer",
         }
     }
 
@@ -67,6 +74,7 @@ impl SimulatorKind {
         match self {
             Self::Maze => "A walk among coloured walls, in first person.",
             Self::Drive => "A car on a closed track, from above.",
+            Self::Steer => "The car of Drive, steered by a stick or the mouse.",
         }
     }
 
@@ -74,7 +82,7 @@ impl SimulatorKind {
     pub fn goal(self) -> &'static str {
         match self {
             Self::Maze => "Look round, turn away and come back: is it still the same place?",
-            Self::Drive => "Stay on the road, as fast as you dare.",
+            Self::Drive | Self::Steer => "Stay on the road, as fast as you dare.",
         }
     }
 }

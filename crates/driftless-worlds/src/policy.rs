@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use driftless_data::Action;
+
 use crate::Simulator;
 
 /// How the actions of an episode are chosen.
@@ -73,12 +75,13 @@ const REMEMBERED_GOALS: usize = 5;
 pub struct PolicyAgent {
     rng: ChaCha8Rng,
     action_count: u32,
+    axis_count: usize,
     goal: u64,
     /// Frames until the goal is given up.
     goal_frames: u32,
     /// Frames left of the stretch of random actions; `u32::MAX` for a random episode.
     random_frames: u32,
-    random_action: u32,
+    random_action: Action,
     /// Frames for which the random action is still held.
     hold_frames: u32,
     /// What [`Policy::Revisit`] keeps; `None` under other policies.
@@ -105,24 +108,26 @@ impl PolicyAgent {
             Policy::Random => u32::MAX,
             _ => 0,
         };
+        let info = simulator.info();
         Self {
             rng,
-            action_count: u32::try_from(simulator.info().actions.len()).unwrap_or(u32::MAX),
+            action_count: u32::try_from(info.actions.len()).unwrap_or(u32::MAX),
+            axis_count: info.axes.len(),
             goal: 0,
             goal_frames: 0,
             random_frames,
-            random_action: 0,
+            random_action: Action::IDLE,
             hold_frames: 0,
             returns: (policy == Policy::Revisit).then(Returns::default),
         }
     }
 
     /// The action that leads to the next frame.
-    pub fn act(&mut self, simulator: &dyn Simulator) -> u32 {
+    pub fn act(&mut self, simulator: &dyn Simulator) -> Action {
         // A look round is not interrupted, so that it ends where it began.
         let look = self.returns.as_mut().map(|returns| &mut returns.look);
         if let Some(action) = look.and_then(VecDeque::pop_front) {
-            return action;
+            return action.into();
         }
         if self.random_frames == 0 && self.rng.random_bool(RANDOM_PROBABILITY) {
             self.random_frames = self.rng.random_range(RANDOM_FRAMES);
@@ -139,11 +144,11 @@ impl PolicyAgent {
             }
         }
         if let Some(action) = self.begin_look(simulator) {
-            return action;
+            return action.into();
         }
         self.goal = self.next_goal(simulator);
         self.goal_frames = self.rng.random_range(GOAL_FRAMES);
-        simulator.action_toward(self.goal).unwrap_or(0)
+        simulator.action_toward(self.goal).unwrap_or_default()
     }
 
     /// Sometimes plans a look round, unless on the way round a block; returns its first action.
@@ -196,10 +201,13 @@ impl PolicyAgent {
         goal
     }
 
-    fn next_random_action(&mut self) -> u32 {
+    fn next_random_action(&mut self) -> Action {
         if self.hold_frames == 0 {
-            self.random_action = self.rng.random_range(0..self.action_count);
+            self.random_action = self.rng.random_range(0..self.action_count).into();
             self.hold_frames = self.rng.random_range(1..=MAX_HOLD);
+            for axis in self.random_action.axes.iter_mut().take(self.axis_count) {
+                *axis = self.rng.random_range(-1.0..=1.0);
+            }
         }
         self.hold_frames -= 1;
         self.random_action

@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use driftless_data::fs::write_json;
-use driftless_data::layout::array::IS_TERMINAL;
+use driftless_data::layout::array::{AXES, IS_TERMINAL};
 use driftless_data::layout::dataset;
 use driftless_data::staging::StagingFolder;
-use driftless_data::{Episode, ExtraArray};
+use driftless_data::{Action, Episode, ExtraArray};
 
 use crate::{Error, Policy, PolicyAgent, Result, Simulator, SimulatorKind};
 
@@ -277,7 +277,7 @@ fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Res
         rewards: Vec::new(),
         extras: BTreeMap::new(),
     };
-    append(&mut episode, simulator.as_ref(), 0);
+    append(&mut episode, simulator.as_ref(), Action::IDLE);
     while episode.frames() < plan.episode_frames && !simulator.ended() {
         let action = agent.act(simulator.as_ref());
         simulator.step(action)?;
@@ -287,12 +287,15 @@ fn play(plan: &RecordingPlan, policy: Policy, seed: u64, agent_seed: u64) -> Res
 }
 
 /// Adds the simulator's current frame to an episode, with reward and true state.
-fn append(episode: &mut Episode, simulator: &dyn Simulator, action: u32) {
+fn append(episode: &mut Episode, simulator: &dyn Simulator, action: Action) {
     episode.images.extend_from_slice(simulator.image());
-    episode.actions.push(action);
+    episode.actions.push(action.index);
     episode.rewards.push(simulator.reward());
     let ended = (IS_TERMINAL, vec![f32::from(simulator.ended())]);
-    for (name, values) in simulator.state().into_iter().chain([ended]) {
+    let axes = simulator.info().axes.len();
+    let axes = (AXES, action.axes[..axes].to_vec());
+    let axes = Some(axes).filter(|(_, values)| !values.is_empty());
+    for (name, values) in simulator.state().into_iter().chain([ended]).chain(axes) {
         let mut shape = vec![0];
         if values.len() > 1 {
             shape.push(values.len());

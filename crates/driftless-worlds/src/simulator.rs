@@ -1,6 +1,6 @@
 //! What every simulator can do.
 
-use driftless_data::{ActionSpec, DatasetInfo};
+use driftless_data::{Action, ActionSpec, DatasetInfo};
 
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ pub trait Simulator: Send {
     ///
     /// # Errors
     /// Returns an error if the action is unknown.
-    fn step(&mut self, action: u32) -> Result<()>;
+    fn step(&mut self, action: Action) -> Result<()>;
 
     /// The current frame, u8 RGB `[H, W, 3]`.
     fn image(&self) -> &[u8];
@@ -56,7 +56,7 @@ pub trait Simulator: Send {
 
     /// The action that a scripted player takes to reach goal number `goal`, or `None` once it is
     /// reached. Every number is a valid goal.
-    fn action_toward(&self, goal: u64) -> Option<u32>;
+    fn action_toward(&self, goal: u64) -> Option<Action>;
 
     /// The actions that turn on the spot, left and right, each of which undoes the other; `None` if
     /// the world has none.
@@ -93,12 +93,9 @@ pub(crate) fn action_specs<'a>(
         .collect()
 }
 
-/// The entry of `action` in a table of actions.
-pub(crate) fn action_entry<T>(actions: &[T], action: u32) -> Result<&T> {
-    actions.get(action as usize).ok_or_else(|| {
-        Error::Argument(format!(
-            "action {action} is unknown, expected 0 to {}",
-            actions.len().saturating_sub(1)
-        ))
-    })
+/// The entry of `action` in a table of actions, in a world without axes.
+pub(crate) fn action_entry<T>(actions: &[T], action: Action) -> Result<&T> {
+    action.check(actions.len(), 0).map_err(Error::Argument)?;
+    let entry = actions.get(action.index as usize);
+    entry.ok_or_else(|| Error::Argument("the world has no actions".into()))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use driftless_data::{Dataset, Episode};
+use driftless_data::{Action, Dataset, Episode};
 
 use super::record::RecordingPlan;
 use super::*;
@@ -26,7 +26,7 @@ fn simulators_are_deterministic() {
     for kind in SimulatorKind::ALL {
         let (mut first, mut second) = (kind.open(0), kind.open(0));
         second.reset(8);
-        second.step(1).unwrap();
+        second.step(Action::IDLE).unwrap();
         first.reset(7);
         second.reset(7);
         let seen = played(first.as_mut(), 1, 60);
@@ -51,11 +51,11 @@ fn shapes_are_constant_and_keys_valid() {
         };
         let first = shape(world.state());
         for action in 0..info.actions.len() as u32 {
-            world.step(action).unwrap();
+            world.step(action.into()).unwrap();
             assert_eq!(shape(world.state()), first);
         }
         let count = info.actions.len();
-        let error = world.step(count as u32).unwrap_err().to_string();
+        let error = world.step((count as u32).into()).unwrap_err().to_string();
         let expected = format!("expected 0 to {}", count - 1);
         assert!(error.contains(&expected), "{error}");
     }
@@ -94,7 +94,7 @@ fn policies_play_all_actions() {
         let mut agent = PolicyAgent::new(Policy::Random, world.as_ref(), 1);
         for _ in 0..100 * counts.len() {
             let action = agent.act(world.as_ref());
-            counts[action as usize] += 1;
+            counts[action.index as usize] += 1;
             world.step(action).unwrap();
         }
         assert!(counts.iter().all(|&n| n > 30), "{kind:?}: {counts:?}");
@@ -160,7 +160,7 @@ fn recording_reads_back_as_dataset() {
             let mut world = kind.open(line.seed);
             for t in 0..episode.frames() {
                 if t > 0 {
-                    world.step(episode.actions[t]).unwrap();
+                    world.step(episode.action(t)).unwrap();
                 }
                 assert!(episode.frame(t) == world.image(), "{kind:?}: frame {t}");
                 assert_eq!(episode.rewards[t], world.reward());

@@ -277,7 +277,7 @@ impl FilmPage {
         if play_on && let Some(clip) = view.finished() {
             end = Some(PageEnd::PlayOn(GivenClip {
                 images: Arc::clone(&clip.images),
-                actions: clip.actions.clone(),
+                actions: clip.actions.iter().copied().map(Into::into).collect(),
                 origin: clip.origin.clone(),
             }));
             self.is_leaving = true;

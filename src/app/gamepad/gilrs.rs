@@ -55,6 +55,10 @@ impl GamepadBackend {
                 gamepad.value(Axis::LeftStickX),
                 gamepad.value(Axis::LeftStickY),
             ],
+            right_stick: [
+                gamepad.value(Axis::RightStickX),
+                gamepad.value(Axis::RightStickY),
+            ],
             triggers: [GilrsButton::LeftTrigger2, GilrsButton::RightTrigger2].map(|button| {
                 let data = gamepad.button_data(button);
                 data.map_or(0.0, gilrs::ev::state::ButtonData::value)

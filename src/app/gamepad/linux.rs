@@ -172,6 +172,11 @@ fn from_kernel(
             hat(Axis::ABS_HAT0X) > 0 || down(KeyCode::BTN_DPAD_RIGHT),
         ],
         stick: [centred(Axis::ABS_X), -centred(Axis::ABS_Y)],
+        right_stick: if right_stick_on_rx {
+            [centred(Axis::ABS_RX), -centred(Axis::ABS_RY)]
+        } else {
+            [centred(Axis::ABS_Z), -centred(Axis::ABS_RZ)]
+        },
         triggers: [
             trigger(Axis::ABS_Z, Axis::ABS_BRAKE),
             trigger(Axis::ABS_RZ, Axis::ABS_GAS),
@@ -210,6 +215,8 @@ mod tests {
             false,
         );
         assert_eq!((raw.stick, raw.triggers), ([1.0, 1.0], [0.0, 1.0]));
+        let [right, up] = raw.right_stick.map(f32::abs);
+        assert!(right < 0.01 && up < 0.01, "{raw:?}");
         assert_eq!(raw.dpad, [false, false, true, false]);
     }
 
@@ -220,7 +227,7 @@ mod tests {
             &[(Axis::ABS_Z, (255, 0, 255)), (Axis::ABS_RZ, (255, 0, 255))],
             false,
         );
-        assert_eq!(raw.triggers, [0.0, 0.0]);
+        assert_eq!((raw.triggers, raw.right_stick), ([0.0, 0.0], [1.0, -1.0]));
         assert_eq!(raw.buttons, BTreeSet::from([GamepadButton::RightTrigger]));
     }
 

@@ -1,7 +1,7 @@
 //! Gamepads: detected and watched on a thread of their own, and mapped to keys.
 //!
 //! Connected gamepads are read about 250 times a second, new ones are detected once a second. The
-//! window is notified only when a button or direction changes, not for every stick movement.
+//! window is notified when a button or direction changes, or a stick or trigger moves noticeably.
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -48,12 +48,23 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 const PRESS_THRESHOLD: f32 = 0.5;
 const RELEASE_THRESHOLD: f32 = 0.3;
 
-/// The digital state of a gamepad, after hysteresis.
+/// Sticks nearer to the middle than this are at rest.
+const DEAD_ZONE: f32 = 0.12;
+/// Steps between the middle and the end of a stick: the smallest movement that is noticed.
+const STICK_STEPS: f32 = 64.0;
+
+/// The state of a gamepad: digital, after hysteresis, and the positions of its sticks and triggers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Gamepad {
     pub name: String,
     pub buttons: BTreeSet<GamepadButton>,
     pub directions: Directions,
+    /// The left stick, or the directional pad if it is pressed, `[right, up]`, from −1 to 1.
+    pub left: [f32; 2],
+    /// The right stick, likewise.
+    pub right: [f32; 2],
+    /// The right trigger less the left one, from −1 to 1.
+    pub triggers: f32,
 }
 
 impl Gamepad {
@@ -64,6 +75,9 @@ impl Gamepad {
         let stick = [up, -up, -right, right];
         let mut gamepad = Self {
             directions: [0, 1, 2, 3].map(|i| raw.dpad[i] || counts_as_pressed(stick[i], was(i))),
+            left: left_stick(raw.stick, raw.dpad),
+            right: raw.right_stick.map(position),
+            triggers: position(raw.triggers[1] - raw.triggers[0]),
             name: raw.name,
             buttons: raw.buttons,
         };
@@ -78,6 +92,24 @@ impl Gamepad {
         }
         gamepad
     }
+}
+
+/// The position of a stick outside of the dead zone, in noticeable steps.
+fn position(value: f32) -> f32 {
+    let beyond = (value.abs() - DEAD_ZONE).max(0.0) / (1.0 - DEAD_ZONE);
+    let steps = (beyond.min(1.0) * STICK_STEPS).round();
+    steps / STICK_STEPS * value.signum()
+}
+
+/// The left stick; the directional pad counts as the stick at its end.
+fn left_stick(stick: [f32; 2], [up, down, left, right]: Directions) -> [f32; 2] {
+    let pad = |negative: bool, positive: bool| match (negative, positive) {
+        (true, false) => Some(-1.0),
+        (false, true) => Some(1.0),
+        _ => None,
+    };
+    let [x, y] = stick.map(position);
+    [pad(left, right).unwrap_or(x), pad(down, up).unwrap_or(y)]
 }
 
 /// Whether an analog value counts as pressed; between the two thresholds it stays as before.
@@ -207,6 +239,25 @@ mod tests {
             gamepad.buttons,
             BTreeSet::from([GamepadButton::RightTrigger])
         );
+    }
+
+    #[test]
+    fn sticks_have_positions() {
+        let left = |right, up| Gamepad::new(stick(right, up), None).left;
+        assert_eq!(left(0.1, -0.1), [0.0, -0.0]);
+        assert_eq!(left(1.0, -1.0), [1.0, -1.0]);
+        let [half, _] = left(0.56, 0.0);
+        assert!((half - 0.5).abs() < 0.01, "{half}");
+        assert_eq!(left(f32::NAN, 2.0)[1], 1.0);
+        let raw = RawGamepad {
+            dpad: [false, false, true, false],
+            triggers: [0.0, 1.0],
+            right_stick: [-1.0, 0.0],
+            ..stick(0.3, 0.0)
+        };
+        let gamepad = Gamepad::new(raw, None);
+        assert_eq!((gamepad.left[0], gamepad.right[0]), (-1.0, -1.0));
+        assert_eq!(gamepad.triggers, 1.0);
     }
 
     #[test]

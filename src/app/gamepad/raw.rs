@@ -75,6 +75,8 @@ pub(super) struct RawGamepad {
     pub dpad: Directions,
     /// The left stick `[right, up]`, from −1 to 1.
     pub stick: [f32; 2],
+    /// The right stick, likewise.
+    pub right_stick: [f32; 2],
     /// The left and right trigger, from 0 to 1.
     pub triggers: [f32; 2],
 }

@@ -65,6 +65,13 @@ impl HeldKeys {
         self.down.iter().any(|held| !later.down.contains(held))
     }
 
+    /// Whether one of some devices holds a key.
+    pub(super) fn is_held_by(&self, key: Key, by: impl Fn(InputSource) -> bool) -> bool {
+        self.down
+            .iter()
+            .any(|(held, source)| *held == key && by(*source))
+    }
+
     /// Whether any device holds a key.
     pub fn is_down(&self, key: Key) -> bool {
         self.down.iter().any(|(held, _)| *held == key)

@@ -229,7 +229,11 @@ fn key_is_held_until_all_release() {
 #[test]
 fn simulators_bind_at_least_four_keys() {
     for kind in driftless_worlds::SimulatorKind::ALL {
-        let keys = KeyMap::new(&kind.open(0).info().actions).unwrap();
-        assert!(keys.listed_actions().count() >= 4, "{kind:?}");
+        let info = kind.open(0).info();
+        let keys = KeyMap::new(&info.actions).unwrap();
+        let keys = keys.with_axes(&info.axes).unwrap();
+        let of_axes = keys.axes().iter().map(|axis| axis.listed.chords.len());
+        let count = keys.listed_actions().count() + of_axes.sum::<usize>();
+        assert!(count >= 4, "{kind:?}");
     }
 }

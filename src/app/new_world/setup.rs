@@ -281,7 +281,7 @@ fn episodes_text(episodes: usize, shortest: usize, longest: usize) -> String {
     }
 }
 
-/// Each action with its share of the frames.
+/// Each action with its share of the frames, and the axes.
 fn actions(summary: &DatasetSummary) -> String {
     let all: usize = summary.action_counts.iter().sum();
     let with_share = |(action, count): (&driftless_data::ActionSpec, &usize)| {
@@ -289,7 +289,9 @@ fn actions(summary: &DatasetSummary) -> String {
         format!("{}\u{a0}{percent:.0}\u{a0}%", action.name)
     };
     let shares = summary.info.actions.iter().zip(&summary.action_counts);
-    shares.map(with_share).collect::<Vec<_>>().join("  ·  ")
+    let axes = summary.info.axes.iter().map(|axis| axis.name.clone());
+    let all = shares.map(with_share).chain(axes);
+    all.collect::<Vec<_>>().join("  ·  ")
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ impl SourceStep {
                 action = Some(StepAction::Request(PageRequest::Record(kind)));
             }
         };
-        let beside_each_other = ui.available_width() >= 2.0 * SIMULATOR;
+        let beside_each_other = ui.available_width() >= SimulatorKind::ALL.len() as f32 * SIMULATOR;
         let mut all = |ui: &mut Ui| {
             for (kind, picture) in &self.pictures {
                 simulator(ui, *kind, picture);

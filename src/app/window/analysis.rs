@@ -243,15 +243,13 @@ impl Analysis {
                 );
                 return Err(Error::invalid(&path, what));
             }
-            let known = |action: &&u32| (**action as usize) < world.actions.len();
-            if episode.frames() <= clip_frames
-                || !episode.actions.iter().all(|action| known(&action))
-            {
-                let what = format!(
-                    "expected more than {clip_frames} frames, and actions below {}",
-                    world.actions.len()
-                );
+            if episode.frames() <= clip_frames {
+                let what = format!("expected more than {clip_frames} frames");
                 return Err(Error::invalid(&path, what));
+            }
+            for action in episode.played() {
+                let checked = action.check(world.actions.len(), world.axes.len());
+                checked.map_err(|what| Error::invalid(&path, what))?;
             }
             Ok(episode)
         };

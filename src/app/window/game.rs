@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::Key;
 
+use driftless_data::Action;
 use driftless_engine::{GpuSource, SamplerParams};
 use driftless_sim::{
     CaptureCommand, Command, Frame, History, InputCommand, Message, PlaybackCommand, Session,
     SimThread, TimelineCommand, TimelinePosition,
 };
 
-use crate::app::keys::{HeldKeys, InputSource};
+use crate::app::keys::{AnalogInputs, HeldKeys, InputSource};
 use crate::app::scoreboard::Scoreboard;
 use crate::app::session::GameSession;
 use crate::app::stats::FrameStats;
@@ -73,6 +74,8 @@ pub(super) struct GameState {
     pub stats: FrameStats,
     pub scoreboard: Scoreboard,
     pub held: HeldKeys,
+    /// Where sticks and mouse are.
+    pub analog: AnalogInputs,
     /// How many requests have been numbered.
     requests: u64,
     waker: Waker,
@@ -92,6 +95,7 @@ impl GameState {
             stats: FrameStats::default(),
             scoreboard: Scoreboard::default(),
             held: HeldKeys::default(),
+            analog: AnalogInputs::default(),
             requests: 0,
             waker,
         }
@@ -209,21 +213,39 @@ impl GameState {
         }
     }
 
+    /// Moves sticks or the mouse.
+    pub fn turn(&mut self, change: impl FnOnce(&mut AnalogInputs), at: Instant) {
+        let before = self.analog;
+        change(&mut self.analog);
+        if self.analog != before && !self.session.keys.axes().is_empty() {
+            self.send_held_action(at);
+        }
+    }
+
     /// Releases every key, for example when the window loses focus.
     pub fn release_all(&mut self) {
         self.held.release_all();
+        self.analog = AnalogInputs::default();
         self.send_held_action(Instant::now());
+    }
+
+    fn held_action(&self) -> Action {
+        let keys = &self.session.keys;
+        Action {
+            index: self.held.action(keys),
+            axes: self.held.axes(keys, &self.analog),
+        }
     }
 
     /// Tells the thread which action is currently held.
     fn send_held_action(&self, changed_at: Instant) {
-        let action = self.held.action(&self.session.keys);
+        let action = self.held_action();
         self.send(InputCommand::Hold { action, changed_at });
     }
 
     /// Tells the thread that a key went up: an action that no frame has taken yet counts for one.
     fn send_release(&self, changed_at: Instant) {
-        let action = self.held.action(&self.session.keys);
+        let action = self.held_action();
         self.send(InputCommand::Release { action, changed_at });
     }
 

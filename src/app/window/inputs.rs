@@ -15,6 +15,25 @@ use crate::app::keys::{InputSource, KeyMap, KeyPlaces, Shortcut};
 use crate::app::mouse::{Mouse, MouseRole};
 use crate::app::waker::Waker;
 
+/// The sticks and triggers of all gamepads together.
+fn combined(gamepads: &[Gamepad]) -> ([[f32; 2]; 2], f32) {
+    let sum = |value: &dyn Fn(&Gamepad) -> f32| {
+        let all: f32 = gamepads.iter().map(value).sum();
+        all.clamp(-1.0, 1.0)
+    };
+    let sticks = [
+        [
+            sum(&|gamepad| gamepad.left[0]),
+            sum(&|gamepad| gamepad.left[1]),
+        ],
+        [
+            sum(&|gamepad| gamepad.right[0]),
+            sum(&|gamepad| gamepad.right[1]),
+        ],
+    ];
+    (sticks, sum(&|gamepad| gamepad.triggers))
+}
+
 /// The modifiers that a key is pressed with.
 #[derive(Clone, Copy)]
 pub(super) struct Modifiers {
@@ -134,6 +153,11 @@ impl Inputs {
                 self.gamepads = None;
                 self.connected.clear();
                 game.hold(InputSource::Gamepad, &[], Instant::now());
+                let at_rest = combined(&[]);
+                game.turn(
+                    |analog| (analog.sticks, analog.triggers) = at_rest,
+                    Instant::now(),
+                );
             }
             _ => {}
         }
@@ -160,6 +184,8 @@ impl Inputs {
         let (world_keys, other_keys): (Vec<_>, Vec<_>) =
             keys.partition(|key| game.session.keys.uses(*key));
         game.hold(InputSource::Gamepad, &world_keys, at);
+        let positions = combined(now);
+        game.turn(|analog| (analog.sticks, analog.triggers) = positions, at);
         let new_keys = other_keys.iter().filter(|key| !keys_before.contains(key));
         Some(GamepadPress {
             plays: !world_keys.is_empty(),
@@ -222,13 +248,13 @@ impl Inputs {
         };
         match (mouse.role, event) {
             (MouseRole::Turn, Event::MouseMoved(by)) if !game.is_paused() => {
-                mouse.add_motion(by.x, sensitivity);
+                mouse.add_motion(*by, sensitivity);
             }
             (MouseRole::Turn, Event::PointerMoved(_) | Event::MouseWheel { .. })
             | (MouseRole::Turn, Event::PointerButton { pressed: true, .. }) => return true,
             (MouseRole::Steer, Event::PointerMoved(at)) => {
                 let inside = picture.contains(*at);
-                let fraction = (at.x - picture.left()) / picture.width();
+                let fraction = (*at - picture.min) / picture.size();
                 mouse.set_position(inside.then_some(fraction));
             }
             (MouseRole::Steer, Event::PointerGone) => mouse.set_position(None),
@@ -249,7 +275,9 @@ impl Inputs {
         let frames = frame.sequence.saturating_sub(self.sequence);
         self.sequence = frame.sequence;
         if let Some(mouse) = self.captured_mouse() {
-            mouse.subtract_turned(game.session.keys.bound(frame.action), frames);
+            let keys = &game.session.keys;
+            mouse.subtract_turned(keys.bound(frame.action.index), frames);
+            mouse.subtract_moved(keys, &frame.action.axes, frames);
             self.hold_mouse_keys(game);
         }
     }
@@ -258,6 +286,11 @@ impl Inputs {
         let mouse = self.mouse.as_ref();
         let keys = mouse.map_or(&[][..], Mouse::keys);
         game.hold(InputSource::Mouse, keys, Instant::now());
+        let (motion, pointer) = mouse.map_or_else(Default::default, Mouse::axes);
+        game.turn(
+            |analog| (analog.motion, analog.pointer) = (motion, pointer),
+            Instant::now(),
+        );
     }
 
     /// Lets the mouse control the world over the picture; returns whether a click toggles that.

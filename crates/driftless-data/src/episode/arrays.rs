@@ -92,8 +92,8 @@ pub(super) fn read_actions(file: &mut NpzReader, episodes: &[Range<usize>]) -> R
 /// The error for an action that is not an index.
 fn not_discrete(file: &NpzReader, array: &NpyArray, frame: usize) -> Error {
     let what = format!(
-        "frame {frame} of {} {:?} holds neither a whole number nor a one-hot row: continuous actions are \
-         mapped to discrete ones by `driftless import --from npz --actions FILE`",
+        "frame {frame} of {} {:?} holds neither a whole number nor a one-hot row: `driftless import --from npz` \
+         makes axes of continuous actions",
         array.dtype, array.shape
     );
     file.error(ACTION, what)

@@ -1,4 +1,4 @@
-//! Maps recorded actions to the dataset's discrete actions, by a map file or by defaults.
+//! Maps recorded actions to the dataset's discrete actions and axes, by a map file or by defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::axes::SourceAxes;
 use crate::fs::read_text;
 use crate::{ActionSpec, Error, PathError as _, Result};
 
@@ -120,6 +121,8 @@ enum ActionScheme {
     Numbers(usize),
     /// Action names in order of first occurrence, after the idle action.
     Names(Vec<String>),
+    /// Continuous actions: there is one discrete action, and axes.
+    Axes(SourceAxes),
     /// No action has been seen yet.
     Undecided,
 }
@@ -234,6 +237,47 @@ impl ActionMap {
         Ok(ActionScheme::Rules(map.actions.into()).into())
     }
 
+    /// Looks at the actions of an episode: if none has been seen before, and they are vectors that are not all
+    /// the numbers of actions, they are axes, with `names` if the source knows any.
+    ///
+    /// # Errors
+    /// Returns a message if there are more axes than a world can have.
+    pub fn look_at(
+        &mut self,
+        actions: &[RawAction],
+        names: Option<Vec<String>>,
+    ) -> std::result::Result<(), String> {
+        let continuous = |action: &&RawAction| match action {
+            RawAction::Vector(values) => whole_index(values).is_none(),
+            _ => false,
+        };
+        if let (ActionScheme::Undecided, Some(RawAction::Vector(values))) =
+            (&self.scheme, actions.iter().find(continuous))
+        {
+            self.scheme = ActionScheme::Axes(SourceAxes::new(values.len(), names)?);
+        }
+        Ok(())
+    }
+
+    /// What was recorded of the axes in an action; empty if there are none.
+    ///
+    /// # Errors
+    /// Returns a message if the action has other axes, or a number is not finite.
+    pub fn axes_of(&mut self, action: &RawAction) -> std::result::Result<Vec<f32>, String> {
+        match &mut self.scheme {
+            ActionScheme::Axes(axes) => axes.read(action),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The axes of the source, if actions are axes.
+    pub fn source_axes(&self) -> Option<&SourceAxes> {
+        match &self.scheme {
+            ActionScheme::Axes(axes) => Some(axes),
+            _ => None,
+        }
+    }
+
     /// The dataset's action index of a recorded action.
     ///
     /// # Errors
@@ -269,9 +313,10 @@ impl ActionMap {
                     Ok(value as u32)
                 }
                 _ => Err(format!(
-                    "{action} is not a number from 0 to {MAX_NUMBER}: map it with --actions FILE"
+                    "{action} is not a number from 0 to {MAX_NUMBER} as those before: map it with --actions FILE"
                 )),
             },
+            ActionScheme::Axes(_) => Ok(0),
             ActionScheme::Names(names) => match action {
                 RawAction::Name(name) => index_of_name(names, name),
                 _ => Err(format!("{action} among names: map it with --actions FILE")),
@@ -313,6 +358,7 @@ impl ActionMap {
                     spec(name.clone(), known.map_or(&[], |(_, keys)| keys))
                 })
                 .collect(),
+            ActionScheme::Axes(_) => vec![spec("any".into(), &[])],
             ActionScheme::Undecided => vec![spec("noop".into(), &[])],
         }
     }

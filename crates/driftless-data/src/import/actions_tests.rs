@@ -74,11 +74,32 @@ fn free_text_is_not_a_list_of_actions() {
 }
 
 #[test]
-fn vectors_and_controls_need_a_map() {
-    for action in [RawAction::Vector(vec![0.0; 7]), controls(&[], 0.0)] {
-        let message = ActionMap::inferred().index(&action).unwrap_err();
-        assert!(message.contains("--actions"), "{message}");
-    }
+fn controls_need_a_map() {
+    let message = ActionMap::inferred().index(&controls(&[], 0.0));
+    assert!(message.unwrap_err().contains("--actions"));
+}
+
+#[test]
+fn continuous_vectors_are_axes() {
+    let vector = |values: &[f64]| RawAction::Vector(values.to_vec());
+    // The first alone looks like the number of an action.
+    let actions = [vector(&[0.0, 1.0]), vector(&[0.5, -2.0])];
+    let mut map = ActionMap::inferred();
+    map.look_at(&actions, None).unwrap();
+    assert_eq!(map.index(&actions[0]), Ok(0));
+    let read = actions
+        .each_ref()
+        .map(|action| map.axes_of(action).unwrap());
+    assert_eq!(read, [[0.0, 1.0], [0.5, -2.0]]);
+    let names: Vec<_> = map.actions().into_iter().map(|a| a.name).collect();
+    assert_eq!(names, ["any"]);
+    assert_eq!(map.source_axes().unwrap().specs()[1].range, [-2.0, 2.0]);
+    // One-hot rows stay discrete.
+    let mut map = ActionMap::inferred();
+    map.look_at(&[vector(&[0.0, 1.0]), vector(&[1.0, 0.0])], None)
+        .unwrap();
+    assert!(map.source_axes().is_none());
+    assert_eq!(map.index(&actions[0]), Ok(1));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{ActionPairing, ImportFormat, ImportOptions};
 use crate::layout::dataset;
-use crate::{ActionSpec, Episode, Error, PathError as _, Result};
+use crate::{ActionSpec, AxisSpec, Episode, Error, PathError as _, Result};
 
 /// Images whose pixels all stay below this are remarked on.
 const DARK: u8 = 32;
@@ -174,6 +174,17 @@ impl ImportReport {
                 self.brightest
             ));
         }
+    }
+
+    /// Says what became of continuous actions.
+    pub(super) fn add_axes(&mut self, axes: &[AxisSpec]) {
+        let axis = |axis: &AxisSpec| {
+            let [low, high] = axis.range;
+            format!("`{}` ({low} to {high})", axis.name)
+        };
+        let axes: Vec<String> = axes.iter().map(axis).collect();
+        let what = format!("continuous actions became the axes {}", axes.join(", "));
+        self.remarks.push(what);
     }
 
     /// Sets the names of the counted actions.

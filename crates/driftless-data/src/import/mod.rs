@@ -5,11 +5,13 @@
 //! - `format`: the list of formats.
 //! - `image_layout`: where the images are in arrays of different shapes.
 //! - `actions`: maps recorded actions to the dataset's discrete actions.
+//! - `axes`: continuous actions as the dataset's axes.
 //! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
 //! - `video_decoder`: decodes videos with ffmpeg.
 //! - `import_report`: the result of an import, also written as `manifest.json`.
 
 mod actions;
+mod axes;
 mod format;
 pub(super) mod frame_resampler;
 #[cfg(feature = "hdf5")]
@@ -30,12 +32,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use self::actions::merge_actions;
+use self::axes::{SourceAxes, mean_rows};
 use self::frame_resampler::FrameResampler;
 use super::staging::StagingFolder;
 use super::{DatasetInfo, Episode, ExtraArray};
 use crate::fs::write_json;
 use crate::guard::catch_panic;
-use crate::layout::array::IS_TERMINAL;
+use crate::layout::array::{AXES, IS_TERMINAL};
 use crate::layout::{dataset, is_hidden};
 use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
@@ -127,6 +130,10 @@ trait RecordingSource {
     fn episode_names(&self) -> Vec<String>;
     /// The usual pairing of actions and frames in this format.
     fn default_pairing(&self) -> ActionPairing;
+    /// The names of the elements of continuous actions, if the source has some.
+    fn axis_names(&self) -> Option<Vec<String>> {
+        None
+    }
     /// The action map to use without `--actions`.
     fn default_action_map(&self) -> Result<ActionMap> {
         Ok(ActionMap::inferred())
@@ -179,7 +186,14 @@ pub fn run(
         fps: report.fps,
         image: options.size,
         actions: map.actions(),
+        axes: map.source_axes().map_or(Vec::new(), SourceAxes::specs),
     };
+    if let Some(axes) = map.source_axes() {
+        for episode in &report.episodes {
+            axes.normalize(&folder.path().join(&episode.file))?;
+        }
+        report.add_axes(&info.axes);
+    }
     report.name_actions(&info.actions);
     report.add_remarks(&info.actions, map.reads_decimals());
     write_json(&folder.path().join(dataset::INFO), &info)?;
@@ -197,7 +211,7 @@ fn write_episodes(
     report: &mut ImportReport,
     notify: &mut dyn FnMut(ImportEvent<'_>) -> bool,
 ) -> Result<()> {
-    let names = source.episode_names();
+    let (names, axis_names) = (source.episode_names(), source.axis_names());
     for (index, name) in names.iter().enumerate() {
         tell(notify, ImportEvent::Progress(index, names.len()))?;
         let mut frames = FrameResampler::new(options.size, report.every);
@@ -206,7 +220,9 @@ fn write_episodes(
         let path = episode_path(&options.source, name);
         let read = || source.read(index, report.pairing, &mut frames);
         let episode = catch_panic(&path, read).and_then(|raw| {
-            convert_episode(frames, &raw, report.every, &mut episode_map)
+            let looked = episode_map.look_at(&raw.actions, axis_names.clone());
+            looked
+                .and_then(|()| convert_episode(frames, &raw, report.every, &mut episode_map))
                 .map(|episode| (episode, raw.remarks))
                 .map_err(|what| Error::invalid(&path, what))
         });
@@ -324,9 +340,14 @@ fn convert_episode(
         ));
     }
     let mut indices = Vec::with_capacity(actions.len());
+    let mut axes = Vec::with_capacity(actions.len());
     for (t, action) in actions.iter().enumerate() {
-        let index = map.index(action);
-        indices.push(index.map_err(|what| format!("after frame {t}: {what}"))?);
+        let read = map.index(action).and_then(|index| {
+            indices.push(index);
+            axes.push(map.axes_of(action)?);
+            Ok(())
+        });
+        read.map_err(|what| format!("after frame {t}: {what}"))?;
     }
     // The actions after the last frame kept are dropped along with their frames.
     let steps = (received - 1) / every;
@@ -343,6 +364,15 @@ fn convert_episode(
         values[steps] = 1.0;
         let shape = vec![steps + 1];
         extras.insert(IS_TERMINAL.to_owned(), ExtraArray { shape, values });
+    }
+    let width_of_axes = map.source_axes().map_or(0, SourceAxes::count);
+    if width_of_axes > 0 {
+        let groups = axes.chunks_exact(every).take(steps);
+        let at_rest = vec![0.0; width_of_axes];
+        let rows = std::iter::once(at_rest).chain(groups.map(mean_rows));
+        let values = rows.flatten().collect();
+        let shape = vec![steps + 1, width_of_axes];
+        extras.insert(AXES.to_owned(), ExtraArray { shape, values });
     }
     Ok(Episode {
         height,

@@ -1,6 +1,7 @@
 //! Conversion of recordings to episodes: pairing, frame stride and merging.
 
 use super::*;
+use crate::Action;
 
 fn named_actions(values: &[&str]) -> Vec<RawAction> {
     values.iter().map(|&v| RawAction::Name(v.into())).collect()
@@ -226,4 +227,67 @@ fn mutated_recordings_are_read_or_refused() {
             assert!(!options.out.exists());
         }
     }
+}
+
+/// Imports an `.npz` file with these continuous actions, each of which led to its frame.
+fn imported(rows: &[[f32; 2]], every: usize) -> (ImportReport, crate::Dataset) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("walker.npz");
+    let mut file = crate::npz::NpzWriter::new(&source);
+    let t = rows.len();
+    file.add("image", &[t, 2, 2, 3], &vec![200_u8; t * 12])
+        .unwrap();
+    file.add("action", &[t, 2], rows.as_flattened()).unwrap();
+    file.save().unwrap();
+    let options = ImportOptions {
+        format: ImportFormat::Npz,
+        source,
+        out: folder.path().join("out"),
+        name: None,
+        size: [2, 2],
+        fps: None,
+        every: Some(every),
+        source_fps: Some(20.0),
+        actions: None,
+        image_key: None,
+        action_key: None,
+        pairing: None,
+        skip_bad: false,
+    };
+    let report = run(&options, &mut |_| true).unwrap();
+    (report, crate::Dataset::read(&options.out).unwrap())
+}
+
+#[test]
+fn continuous_actions_become_axes() {
+    // As DreamerV2 writes DeepMind Control: the first row led to no frame.
+    let rows = [[0.0, 0.0], [0.25, -1.0], [-0.5, 0.125]];
+    let (report, dataset) = imported(&rows, 1);
+    let axes: Vec<&str> = dataset.info.axes.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(axes, ["axis0", "axis1"]);
+    assert_eq!(dataset.info.actions.len(), 1);
+    let episode = &dataset.episodes[0];
+    assert_eq!(episode.axes(2).unwrap(), rows.as_flattened());
+    assert_eq!(episode.action(1), Action::with_axes(0, &rows[1]));
+    assert!(
+        report.remarks[0].contains("`axis1` (-1 to 1)"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn axes_beyond_one_are_normalized() {
+    // As PushT has them: pixels.
+    let (_, dataset) = imported(&[[0.0, 0.0], [100.0, 512.0], [300.0, 0.0]], 1);
+    let ranges: Vec<_> = dataset.info.axes.iter().map(|axis| axis.range).collect();
+    assert_eq!(ranges, [[100.0, 300.0], [0.0, 512.0]]);
+    let axes = dataset.episodes[0].axes(2).unwrap();
+    assert_eq!(axes, [0.0, 0.0, -1.0, 1.0, 1.0, -1.0]);
+}
+
+#[test]
+fn axes_of_dropped_frames_are_averaged() {
+    let rows = [[0.0; 2], [0.5, 0.0], [0.25, 1.0], [1.0, 1.0]];
+    let (_, dataset) = imported(&rows, 2);
+    assert_eq!(dataset.episodes[0].axes(2).unwrap(), [0.0, 0.0, 0.375, 0.5]);
 }

@@ -359,7 +359,7 @@ impl PackedDynamics {
         let condition = &mut self.condition[..self.stem_width];
         self.stem_conditions
             .signal(&features, step_index, condition);
-        add(condition, self.stem_conditions.action(action));
+        self.stem_conditions.add_action(&action, condition);
         self.cells.copy_from_slice(&self.cells_start);
         for cell in self.cells.chunks_exact_mut(self.stem_width) {
             add(cell, condition);
@@ -373,10 +373,8 @@ impl PackedDynamics {
         let width = self.shape.width();
         self.tokens.copy_from_slice(&self.position);
         let at = self.latent_tokens * width;
-        add(
-            &mut self.tokens[at..at + width],
-            self.conditions.action(action),
-        );
+        let token = &mut self.tokens[at..at + width];
+        self.conditions.add_action(&action, token);
         let condition = &mut self.condition[..width];
         self.conditions.signal(&features, step_index, condition);
         let at = (self.latent_tokens + 1) * width;

@@ -1,7 +1,10 @@
 //! Parts of the dynamics network: its layers, and what it adds to and reads from the tokens.
 
+use driftless_data::Action;
 use driftless_model::dynamics::SIGNAL_FEATURES;
-use driftless_model::export::{ExportedConditions, ExportedLayer, ExportedOutcomeHead};
+use driftless_model::export::{
+    ExportedConditions, ExportedLayer, ExportedMatrix, ExportedOutcomeHead,
+};
 
 use super::attention::{SpatialAttention, TokenShape};
 use super::attention_temporal::{KvCache, TemporalAttention};
@@ -19,6 +22,8 @@ use crate::network::Outcome;
 pub(super) struct ConditionTables {
     width: usize,
     action: Vec<f32>,
+    /// [width, axes]
+    axes: ExportedMatrix,
     signal: PackedMatrix,
     step: Vec<f32>,
 }
@@ -28,13 +33,26 @@ impl ConditionTables {
         Self {
             width: conditions.width,
             action: conditions.action,
+            axes: conditions.axes,
             signal: PackedMatrix::new(&conditions.signal),
             step: conditions.step_size,
         }
     }
 
-    pub fn action(&self, action: u32) -> &[f32] {
-        table_row(&self.action, action, self.width)
+    /// Adds the embedding of an action to `out` [width].
+    pub fn add_action(&self, action: &Action, out: &mut [f32]) {
+        let row = table_row(&self.action, action.index, self.width);
+        out.iter_mut().zip(row).for_each(|(x, y)| *x += y);
+        if self.axes.inputs > 0 {
+            let rows = self.axes.values.chunks_exact(self.axes.inputs);
+            for (x, row) in out.iter_mut().zip(rows) {
+                *x += row
+                    .iter()
+                    .zip(&action.axes)
+                    .map(|(w, a)| w * a)
+                    .sum::<f32>();
+            }
+        }
     }
 
     /// Writes the embedding of signal level and step size to `out` [width].

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use driftless_data::Action;
 use driftless_model::config::WorldConfig;
 
 use super::dynamics::PackedDynamics;
@@ -137,7 +138,7 @@ impl<'a> Probe<'a> {
             z: &self.z,
             tau: 0.5,
             step_index: 0,
-            action: 0,
+            action: Action::IDLE,
         };
         self.dynamics.denoise(workers, &input, &mut self.output);
         started.elapsed()

@@ -1,6 +1,6 @@
 //! Actions of frames that came without any: those of a film, or of a clip that was made from words.
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 
 use super::Sampler;
 use crate::{Result, SamplerParams};
@@ -8,7 +8,7 @@ use crate::{Result, SamplerParams};
 impl Sampler {
     /// The actions that explain given frames best, u8 RGB `[T, H, W, 3]`: for each frame, the one under
     /// which it surprises least ([`Sampler::surprise`]) after the frames before it and their actions. The
-    /// first frame has no cause and gets action 0. Starts over; afterwards, the state is that after the
+    /// first frame has no cause and gets action 0. Axes are taken to be at rest. Starts over; afterwards, the state is that after the
     /// frames.
     ///
     /// # Errors
@@ -18,7 +18,7 @@ impl Sampler {
         let len = self.world.image_len();
         let first = Clip {
             images: images.get(..len).unwrap_or(images).to_vec(),
-            actions: vec![0],
+            actions: vec![Action::IDLE],
         };
         self.reset(&first, params)?;
         let mut actions = vec![0];
@@ -27,12 +27,12 @@ impl Sampler {
         for (image, latent) in frames.zip(latents.chunks_exact(self.latent.len())) {
             let mut best = (f32::INFINITY, 0);
             for action in 0..self.world.actions.len() as u32 {
-                let surprise = self.latent_surprise(latent, action, params)?;
+                let surprise = self.latent_surprise(latent, action.into(), params)?;
                 if surprise < best.0 {
                     best = (surprise, action);
                 }
             }
-            self.give_latent(image, latent, best.1, params)?;
+            self.give_latent(image, latent, best.1.into(), params)?;
             actions.push(best.1);
         }
         Ok(actions)

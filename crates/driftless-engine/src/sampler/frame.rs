@@ -1,6 +1,6 @@
 //! The stages of a frame, and the checks before it.
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_model::dynamics::step_index;
 
 use super::{Residency, Sampler};
@@ -17,7 +17,12 @@ impl Sampler {
     ///
     /// # Errors
     /// As [`Sampler::step`].
-    pub fn predict(&mut self, action: u32, params: &SamplerParams) -> Result<Vec<f32>> {
+    pub fn predict(
+        &mut self,
+        action: impl Into<Action>,
+        params: &SamplerParams,
+    ) -> Result<Vec<f32>> {
+        let action = action.into();
         self.check_step(action, params)?;
         self.sync_to_host()?;
         let recording = std::mem::take(&mut self.recording_passes);
@@ -29,15 +34,10 @@ impl Sampler {
         Ok(self.z.clone())
     }
 
-    pub(super) fn check_action(&self, action: u32) -> Result<()> {
-        let count = self.world.actions.len();
-        if (action as usize) < count {
-            return Ok(());
-        }
-        Err(Error::Argument(format!(
-            "unknown action {action}, expected 0 to {}",
-            count - 1
-        )))
+    pub(super) fn check_action(&self, action: Action) -> Result<()> {
+        action
+            .check(self.world.actions.len(), self.world.axes.len())
+            .map_err(Error::Argument)
     }
 
     /// Number of frames in `images`. Returns an error if the last one is incomplete.
@@ -85,7 +85,7 @@ impl Sampler {
     }
 
     /// Checks that a frame can be made.
-    pub(super) fn check_step(&self, action: u32, params: &SamplerParams) -> Result<()> {
+    pub(super) fn check_step(&self, action: Action, params: &SamplerParams) -> Result<()> {
         self.check(params)?;
         self.check_action(action)?;
         if self.frame == 0 {
@@ -100,7 +100,7 @@ impl Sampler {
         (context - 1).min(usize::try_from(self.frame).unwrap_or(usize::MAX))
     }
 
-    pub(super) fn begin_frame(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+    pub(super) fn begin_frame(&mut self, action: Action, params: &SamplerParams) -> Result<()> {
         let attended_frames = self.attended_frames(params);
         self.texture = None;
         self.residency = Residency::Host;
@@ -155,7 +155,7 @@ impl Sampler {
     /// be visible in between.
     pub(super) fn run_full_frame(
         &mut self,
-        action: u32,
+        action: Action,
         params: &SamplerParams,
     ) -> Result<Option<StageTimes>> {
         let plain = params.solver == Solver::Shortcut && params.guidance == 1.0;
@@ -204,7 +204,7 @@ impl Sampler {
     }
 
     /// Runs the denoise passes: turns noise into the clean latent, in `z`.
-    pub(super) fn sample(&mut self, action: u32, params: &SamplerParams) -> Result<()> {
+    pub(super) fn sample(&mut self, action: Action, params: &SamplerParams) -> Result<()> {
         noise::fill(&mut self.z, params.seed, self.frame, NoisePurpose::Initial);
         for z in &mut self.z {
             *z *= params.temperature;
@@ -225,7 +225,7 @@ impl Sampler {
     /// given one.
     pub(super) fn write_cache(
         &mut self,
-        action: u32,
+        action: Action,
         params: &SamplerParams,
         predicted: bool,
     ) -> Result<()> {

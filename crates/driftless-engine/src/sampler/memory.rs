@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use half::f16;
 
-use driftless_data::{Motion, Pose};
+use driftless_data::{Action, Motion, Pose};
 use driftless_model::config::{MemoryConfig, WorldConfig};
 use driftless_model::memory::{Place, TokenInputs, memory_features, recall};
 
@@ -38,7 +38,7 @@ pub struct Memory {
     token_inputs: TokenInputs,
     context: usize,
     pose: Pose,
-    /// The last motion that each action led to.
+    /// The last motion that each discrete action led to, wherever the axes were.
     motions: BTreeMap<u32, Motion>,
     /// Frames that are still in the context, oldest first.
     recent: VecDeque<Arc<KeptFrame>>,
@@ -139,7 +139,7 @@ impl Memory {
         &mut self,
         latent: &[f32],
         frame: u64,
-        (action, motion): (u32, Option<Motion>),
+        (action, motion): (Action, Option<Motion>),
         predicted: bool,
     ) {
         // Nothing leads to the first frame.
@@ -150,7 +150,7 @@ impl Memory {
         if pose.is_finite() {
             self.pose = pose;
             if let Some(motion) = motion {
-                self.motions.insert(action, motion);
+                self.motions.insert(action.index, motion);
             }
         }
         self.recent.push_back(Arc::new(KeptFrame {
@@ -191,9 +191,9 @@ impl Memory {
     }
 
     /// Chooses the frames to recall for frame `frame`, to which `action` leads, and adds the inputs of
-    /// their tokens. The camera is expected to move as it did when the action was last taken.
-    pub(super) fn recall(&mut self, frame: u64, action: u32, tokens: &mut Vec<f32>) {
-        let motion = self.motions.get(&action).copied().unwrap_or_default();
+    /// their tokens. The camera is expected to move as it did when the discrete action was last taken.
+    pub(super) fn recall(&mut self, frame: u64, action: Action, tokens: &mut Vec<f32>) {
+        let motion = self.motions.get(&action.index).copied().unwrap_or_default();
         let expected = self.pose.after(motion);
         let poses = self.kept.values().map(|frame| frame.pose);
         let chosen = recall(expected, poses, &self.config);

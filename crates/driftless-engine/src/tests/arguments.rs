@@ -80,7 +80,7 @@ fn invalid_arguments_change_nothing() {
         ];
         clips[0].images.pop();
         clips[1].actions.pop();
-        clips[2].actions[0] = 3;
+        clips[2].actions[0] = 3.into();
         for clip in clips {
             let error = engine.reset(&clip, &good).unwrap_err().to_string();
             assert!(error.contains("expected"), "{error}");

@@ -45,7 +45,7 @@ fn batch_equals_single_samplers() {
             reset.unwrap();
             for frame in 0..FRAMES {
                 let of_game = |seed: &u64| actions(&config, FRAMES, *seed)[frame];
-                let actions: Vec<u32> = seeds.iter().map(of_game).collect();
+                let actions: Vec<_> = seeds.iter().map(of_game).collect();
                 batch.step(&actions, &seeds, &seeded(0)).unwrap();
             }
             let together = batch.advance(|_, game| game.snapshot()).unwrap();
@@ -59,9 +59,11 @@ fn batch_names_what_is_missing() {
     let config = small_config();
     let sampler = cpu_sampler(&world(&config));
     let mut batch = Batch::of(&sampler, 2, NonZeroUsize::MIN).unwrap();
-    let error = batch.step(&[0], &[0, 1], &seeded(0)).unwrap_err();
+    let error = batch
+        .step(&[Action::IDLE], &[0, 1], &seeded(0))
+        .unwrap_err();
     assert_eq!(error.to_string(), "1 actions and 2 seeds for 2 games");
-    assert!(batch.step(&[0, 0], &[0, 1], &seeded(0)).is_err());
+    assert!(batch.step(&[Action::IDLE; 2], &[0, 1], &seeded(0)).is_err());
     let reference = reference_sampler(world(&config));
     assert!(Batch::of(&reference, 2, NonZeroUsize::MIN).is_err());
 }
@@ -71,7 +73,7 @@ fn undrawn_frames_are_drawn_when_asked_for() {
     let config = small_config();
     for mut engine in sampling::engines(&config) {
         let mut play =
-            |step: fn(&mut Sampler, u32, &SamplerParams) -> Result<crate::StageTimes>| {
+            |step: fn(&mut Sampler, Action, &SamplerParams) -> Result<crate::StageTimes>| {
                 engine.reset(&clip(&config, 2), &seeded(4)).unwrap();
                 for action in actions(&config, FRAMES, 4) {
                     step(&mut engine, action, &seeded(4)).unwrap();

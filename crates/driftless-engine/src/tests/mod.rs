@@ -9,7 +9,7 @@ mod sampling;
 
 use candle_core::{Device, Tensor};
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
 use driftless_model::checkpoint::WorldModel;

@@ -1,7 +1,7 @@
 //! The KV cache against no cache: every frame is computed again from all frames since the reset, through
 //! `Dynamics::forward` with the attention pattern of training.
 
-use driftless_model::dynamics::{DynamicsInput, step_index};
+use driftless_model::dynamics::{ActionTensors, DynamicsInput, step_index};
 
 use super::*;
 use crate::noise;
@@ -11,7 +11,7 @@ use crate::testing::reference_sampler;
 /// Everything since the reset: context latents with their actions and signal level.
 struct History {
     latents: Vec<Vec<f32>>,
-    actions: Vec<u32>,
+    actions: Vec<Action>,
     signal: f32,
     path: Path,
 }
@@ -29,7 +29,7 @@ fn alpha_sigma(path: Path, tau: f32) -> (f32, f32) {
 
 impl History {
     /// Adds a frame: noises its clean latent for the context.
-    fn push(&mut self, clean: &[f32], action: u32, seed: u64) {
+    fn push(&mut self, clean: &[f32], action: Action, seed: u64) {
         let mut noise = vec![0.0; clean.len()];
         noise::fill(
             &mut noise,
@@ -52,7 +52,7 @@ impl History {
         &self,
         world: &WorldModel,
         z: &[f32],
-        action: u32,
+        action: Action,
         tau: f32,
         steps: u32,
     ) -> (Vec<f32>, Option<[f32; 2]>) {
@@ -90,7 +90,13 @@ impl History {
             memory: None,
             latents: grid(latents, c),
             past: grid(past, stem * c),
-            actions: Tensor::from_vec(actions.repeat(2), (1, f), &Device::Cpu).unwrap(),
+            actions: ActionTensors::new(
+                &actions.repeat(2),
+                [1, f],
+                config.axes.len(),
+                &Device::Cpu,
+            )
+            .unwrap(),
             signal: Tensor::from_vec(per_frame(self.signal, tau), (1, f), &Device::Cpu).unwrap(),
             steps: Tensor::from_vec(
                 per_frame(finest as f32, steps as f32)

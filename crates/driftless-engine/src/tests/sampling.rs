@@ -376,7 +376,7 @@ fn redrawn_clip_is_a_rollout_of_its_first_frame() {
     let mut engine = cpu_sampler(&world(&config));
     let len = config.image_len();
     let mut start = clip(&config, 4);
-    start.actions = vec![0, 1, 0, 1];
+    start.actions = [0, 1, 0, 1].map(Action::from).to_vec();
     let drawn = redraw(&mut engine, &start, 5).unwrap();
     assert_eq!(drawn.len(), start.images.len());
     assert_eq!(drawn[..len], start.images[..len]);
@@ -386,7 +386,7 @@ fn redrawn_clip_is_a_rollout_of_its_first_frame() {
     };
     let first = Clip {
         images: start.images[..len].to_vec(),
-        actions: vec![0],
+        actions: vec![Action::IDLE],
     };
     engine.reset(&first, &params).unwrap();
     for (frame, action) in drawn[len..].chunks_exact(len).zip([1, 0, 1]) {

@@ -385,7 +385,8 @@ fn embed_conditioning(
         action_row,
         signal_row,
         pass_index,
-        unused: [0; 2],
+        axes: tables.axes.0,
+        axis_count: tables.axes.1,
     };
     r.push(
         Kernel::EmbedConditioning,

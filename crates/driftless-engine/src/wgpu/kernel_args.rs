@@ -1,6 +1,7 @@
 //! Arguments of the kernels: one record per dispatch, with the layout of their `Args` struct in WGSL.
 
 use bytemuck::{Pod, Zeroable};
+use driftless_data::MAX_AXES;
 
 /// The offset of an absent operand.
 pub(super) const NONE: u32 = u32::MAX;
@@ -207,7 +208,8 @@ pub(super) struct EmbedConditioningArgs {
     pub action_row: u32,
     pub signal_row: u32,
     pub pass_index: u32,
-    pub unused: [u32; 2],
+    pub axes: u32,
+    pub axis_count: u32,
 }
 
 #[repr(C)]
@@ -261,6 +263,7 @@ pub(super) struct FrameParams {
     pub memory_tokens: u32,
     pub reads_state: u32,
     pub unused: u32,
+    pub axes: [f32; MAX_AXES],
 }
 
 /// Parameters of one pass over a frame.

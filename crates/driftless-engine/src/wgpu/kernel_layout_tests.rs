@@ -61,7 +61,7 @@ fn args(kernel: Kernel) -> Record {
         Kernel::EmbedConditioning => {
             record!(EmbedConditioningArgs:
                 start, y, rows, width, action, signal, step_size, action_row, signal_row,
-                pass_index, unused)
+                pass_index, axes, axis_count)
         }
         Kernel::Affine => record!(AffineArgs: x, y, rows, width, shift, scale),
         Kernel::Sample => record!(SampleArgs: z, x, len, operation, pass_index, unused),
@@ -124,7 +124,7 @@ fn records_match_their_wgsl_structs() {
         let pass = record!(PassParams: tau, z_scale, output_scale, step_index);
         let mut frame = record!(FrameParams:
             action, slot, slots, attended_frames, seed, number, temperature, alpha, sigma,
-            memory_tokens, reads_state, unused);
+            memory_tokens, reads_state, unused, axes);
         // The passes follow the record directly.
         frame.2.push(("passes", frame.1, pass.1));
         frame.1 += pass.1;

@@ -10,11 +10,13 @@ use super::operations::{ArenaLayout, RmsNorm};
 use super::program::ProgramBuilder;
 use super::weights::{MatrixRef, Weights};
 
-/// Offsets of the embedding tables of action, signal level and step size.
+/// Offsets of the embeddings of action, signal level and step size.
 pub(super) struct ConditionTables {
     pub action: u32,
     pub signal: u32,
     pub step_size: u32,
+    /// Of the map of the axes, and their number.
+    pub axes: (u32, u32),
 }
 
 impl ConditionTables {
@@ -23,6 +25,10 @@ impl ConditionTables {
             action: weights.push(&conditions.action),
             signal: weights.push(&conditions.signal.values),
             step_size: weights.push(&conditions.step_size),
+            axes: (
+                weights.push(&conditions.axes.values),
+                conditions.axes.inputs as u32,
+            ),
         }
     }
 }

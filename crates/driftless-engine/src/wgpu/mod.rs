@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use wgpu::{Buffer, BufferUsages};
 
+use driftless_data::Action;
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::WorldConfig;
 
@@ -303,8 +304,13 @@ impl WgpuNetwork {
     /// Uploads the input of a single pass.
     fn upload_input(&mut self, input: &DenoiseInput) {
         self.write_arena(self.dynamics.z, input.z);
-        self.frame_params.action = input.action;
+        self.set_action(input.action);
         self.upload_frame_params(&[PassParams::without_step(input.tau, input.step_index)]);
+    }
+
+    fn set_action(&mut self, action: Action) {
+        self.frame_params.action = action.index;
+        self.frame_params.axes = action.axes;
     }
 
     fn upload_frame_params(&self, passes: &[PassParams]) {

@@ -37,7 +37,7 @@ impl WgpuNetwork {
         self.set_frame(request.frame, request.attended_frames);
         let words = |x: u64| [x as u32, (x >> 32) as u32];
         self.frame_params.reads_state = u32::from(request.reads_state);
-        self.frame_params.action = request.action;
+        self.set_action(request.action);
         self.frame_params.seed = words(request.seed);
         self.frame_params.number = words(request.frame);
         self.frame_params.temperature = request.temperature;

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use driftless_agent::{Agent, AgentPlayer, AgentPolicy, Dream, imagine};
-use driftless_data::{Clip, DatasetInfo};
+use driftless_data::{Action, Clip, DatasetInfo};
 use driftless_engine::{Batch, Sampler, SamplerParams};
 use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
 
@@ -174,12 +174,7 @@ pub fn run(
 /// The simulator that the world was learned from.
 fn simulator(sampler: &Sampler) -> Result<SimulatorKind> {
     let world = sampler.world();
-    let info = DatasetInfo {
-        name: world.name.clone(),
-        fps: world.fps,
-        image: world.image,
-        actions: world.actions.clone(),
-    };
+    let info = DatasetInfo::from(world);
     SimulatorKind::matching(&info).ok_or_else(|| {
         let names = SimulatorKind::ALL.map(SimulatorKind::name).join(", ");
         Error::Argument(format!(
@@ -247,7 +242,7 @@ impl Contest<'_> {
         };
         let clip = Clip {
             images: game.image().to_vec(),
-            actions: vec![0],
+            actions: vec![Action::IDLE],
         };
         sampler.reset(&clip, &params)?;
         Ok((game, params))
@@ -259,7 +254,7 @@ impl Contest<'_> {
         let mut player = AgentPlayer::new(Arc::clone(self.agent), self.policy, self.seed(episode));
         let mut played = Played::default();
         while played.goes_on(self.options.frames) {
-            let action = player.decide(sampler)?.action;
+            let action = Action::from(player.decide(sampler)?.action);
             game.step(action)?;
             sampler.give(game.image(), action, &params)?;
             played.add(game.as_ref());

@@ -95,7 +95,8 @@ pub fn run(
         single.push(open(own)?);
     }
     let mut batch = Batch::of(&open(Threads::ONE)?, options.games, threads)?;
-    let actions = random_held_actions(options.frames, world.config.actions.len(), 0);
+    let [kinds, axes] = [world.config.actions.len(), world.config.axes.len()];
+    let actions = random_held_actions(options.frames, kinds, axes, 0);
     let frames = (options.games * options.frames) as f64;
     let mut reports = Vec::new();
     for &steps in &options.steps {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{Backend, Sampler, SamplerParams, StageTimes};
 
@@ -160,7 +160,8 @@ pub fn run(
     } = options;
     let image_len = engine.world().image_len();
     let image = clip.images[..image_len.min(clip.images.len())].to_vec();
-    let actions = random_held_actions(WARM_UP + frames, engine.world().actions.len(), 0);
+    let (kinds, axes) = (engine.world().actions.len(), engine.world().axes.len());
+    let actions = random_held_actions(WARM_UP + frames, kinds, axes, 0);
     let (warm_up, actions) = actions.split_at(WARM_UP);
 
     engine.reset(clip, &SamplerParams::default())?;
@@ -272,7 +273,7 @@ impl BenchOptions {
 /// Plays `actions` with K = `steps` and passes each frame's times to `each`.
 fn play(
     engine: &mut Sampler,
-    actions: &[u32],
+    actions: &[Action],
     steps: usize,
     each: &mut dyn FnMut(FrameSample),
 ) -> Result<()> {

@@ -116,7 +116,7 @@ fn compare_frames(folder: &Path, gpu: &Gpu, count: usize) -> Result<FrameParity>
     }
     let (mut error, mut first_frame_bytes) = (SquaredError::default(), None);
     let mut times = [Vec::new(), Vec::new()];
-    for action in random_held_actions(count, config.actions.len(), 0) {
+    for action in random_held_actions(count, config.actions.len(), config.axes.len(), 0) {
         for (engine, times) in engines.iter_mut().zip(&mut times) {
             let started = Instant::now();
             engine.step(action, &params)?;

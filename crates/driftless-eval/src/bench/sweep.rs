@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use driftless_data::{ActionSpec, Clip};
+use driftless_data::{Action, ActionSpec, Clip};
 use driftless_engine::{Backend, SamplerParams};
 use driftless_model::checkpoint::WorldModel;
 use driftless_model::config::{
@@ -93,6 +93,7 @@ fn base_config() -> WorldConfig {
             name: "noop".into(),
             keys: Vec::new(),
         }],
+        axes: Vec::new(),
         tokenizer: TokenizerConfig::default(),
         dynamics: DynamicsConfig::default(),
         flow: FlowConfig::default(),
@@ -214,7 +215,7 @@ fn measure(shape: &SweepShape, backend: &Backend) -> Result<Measurement> {
     let frames = shape.config.dynamics.context;
     let clip = Clip {
         images: vec![128; frames * shape.config.image_len()],
-        actions: vec![0; frames],
+        actions: vec![Action::IDLE; frames],
     };
     engine.reset(&clip, &params)?;
     for _ in 0..WARM_UP {

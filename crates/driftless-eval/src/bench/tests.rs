@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use driftless_data::Action;
 use driftless_engine::{DenoiseInput, FrameContext, FrameOutput, FrameRequest, Network, Outcome};
 use driftless_engine::{Error, Readback, Threaded, Threads, WholeFrames};
 use driftless_model::config::WorldConfig;
@@ -126,7 +127,7 @@ fn measure_threads(
 ) -> Result<(BenchReport, Vec<usize>, usize)> {
     let clip = Clip {
         images: vec![0; 6],
-        actions: vec![0; 2],
+        actions: vec![Action::IDLE; 2],
     };
     let options = BenchOptions {
         steps: steps.to_vec(),

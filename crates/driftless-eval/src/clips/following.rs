@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use driftless_data::{Clip, ClipCaption, Dataset, Episode};
+use driftless_data::{Action, Clip, ClipCaption, Dataset, Episode};
 use driftless_worlds::caption::{Fact, FactKind};
 
 use super::reader::ClipReader;
@@ -91,12 +91,12 @@ pub fn clip_before(
     data: &Dataset,
     caption: &ClipCaption,
     context: usize,
-) -> Result<(Clip, Vec<u32>)> {
+) -> Result<(Clip, Vec<Action>)> {
     let first = caption.start.max(1);
     let end = first + caption.frames;
     let episode = episode_of(data, caption, end)?;
     let clip = episode.clip(first.saturating_sub(context)..first);
-    Ok((clip, episode.actions[first..end].to_vec()))
+    Ok((clip, episode.clip(first..end).actions))
 }
 
 /// The episode of a caption, which has at least `end` frames.

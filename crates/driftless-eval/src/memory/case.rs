@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use driftless_data::{Clip, Pose};
+use driftless_data::{Action, Clip, Pose};
 use driftless_worlds::maze::{Sight, WALL_PALETTE};
 
 use crate::Result;
@@ -94,7 +94,7 @@ pub struct MemoryCase {
     /// Their true poses.
     pub start_poses: Vec<Pose>,
     /// The actions of the rollout.
-    pub actions: Vec<u32>,
+    pub actions: Vec<Action>,
     /// The true frames under these actions, u8 RGB `[actions, H, W, 3]`.
     pub truth: Vec<u8>,
     /// Their true poses.

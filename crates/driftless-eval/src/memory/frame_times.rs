@@ -42,7 +42,7 @@ pub(super) fn measure(rollouts: &mut [impl Rollout], frames: usize) -> Result<Ve
         return Ok(times);
     };
     let kinds = SimulatorKind::Maze.open(0).info().actions.len();
-    let actions = random_held_actions(last, kinds, case.maze);
+    let actions = random_held_actions(last, kinds, 0, case.maze);
     for mode in [MemoryMode::Off, MemoryMode::On] {
         if !rollout.modes().contains(&mode) {
             continue;

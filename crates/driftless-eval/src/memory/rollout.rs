@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use driftless_data::Pose;
+use driftless_data::{Action, Pose};
 use driftless_engine::{Sampler, SamplerParams, Snapshot};
 
 use super::case::MemoryCase;
@@ -55,7 +55,7 @@ pub trait Rollout: Send {
     ///
     /// # Errors
     /// Returns an error before the first case, if the action is unknown, or if the device fails.
-    fn step(&mut self, action: u32) -> Result<&[u8]>;
+    fn step(&mut self, action: Action) -> Result<&[u8]>;
 }
 
 /// A learned world with its sampler parameters. The seed of each rollout is that of the parameters plus
@@ -108,7 +108,7 @@ impl WorldRollout {
     }
 
     /// Puts the true frame and poses into the memory after a frame predicted under `action`.
-    fn correct_memory(&mut self, action: u32) -> Result<()> {
+    fn correct_memory(&mut self, action: Action) -> Result<()> {
         let Some(truth) = &mut self.truth else {
             return Ok(());
         };
@@ -185,7 +185,7 @@ impl Rollout for WorldRollout {
         Ok(())
     }
 
-    fn step(&mut self, action: u32) -> Result<&[u8]> {
+    fn step(&mut self, action: Action) -> Result<&[u8]> {
         self.engine.step(action, &self.params)?;
         self.correct_memory(action)?;
         Ok(self.engine.image()?)

@@ -37,7 +37,7 @@ impl Rollout for FakeRollout {
         Ok(())
     }
 
-    fn step(&mut self, _: u32) -> Result<&[u8]> {
+    fn step(&mut self, _: driftless_data::Action) -> Result<&[u8]> {
         const LEN: usize = 64 * 64 * 3;
         self.t += 1;
         let at = (self.t - 1) % (self.frames.len() / LEN);
@@ -154,7 +154,7 @@ fn failing_rollout_ends_the_measurement() {
         fn begin(&mut self, _: &MemoryCase, _: &MemoryCase, _: MemoryMode) -> Result<()> {
             Err(Error::Argument("the device is gone".to_owned()))
         }
-        fn step(&mut self, _: u32) -> Result<&[u8]> {
+        fn step(&mut self, _: driftless_data::Action) -> Result<&[u8]> {
             Ok(&[])
         }
     }

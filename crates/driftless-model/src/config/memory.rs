@@ -110,6 +110,7 @@ mod tests {
                 name: "noop".into(),
                 keys: Vec::new(),
             }],
+            axes: Vec::new(),
             tokenizer: TokenizerConfig::default(),
             dynamics: DynamicsConfig {
                 memory: Some(MemoryConfig {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftless_data::Action;
 use driftless_engine::SamplerParams;
 
 use crate::ground_truth::Start;
@@ -35,7 +36,7 @@ pub struct BranchInfo {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FrameOrigin {
     Start(Start),
-    Step(u32),
+    Step(Action),
 }
 
 /// A played frame: everything needed to make it again.
@@ -71,10 +72,10 @@ impl HistoryEntry {
         }
     }
 
-    /// The action that led to the frame; 0 for a start.
-    pub fn action(&self) -> u32 {
+    /// The action that led to the frame; the idle one for a start.
+    pub fn action(&self) -> Action {
         match self.origin {
-            FrameOrigin::Start(_) => 0,
+            FrameOrigin::Start(_) => Action::IDLE,
             FrameOrigin::Step(action) => action,
         }
     }
@@ -127,5 +128,5 @@ pub(crate) struct Route {
     pub target: HistoryEntry,
     /// The start before the target, its parameters, and the actions from there to the target, if
     /// they are still in the history.
-    pub since_start: Option<(Start, SamplerParams, Vec<u32>)>,
+    pub since_start: Option<(Start, SamplerParams, Vec<Action>)>,
 }

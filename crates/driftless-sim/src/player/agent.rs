@@ -58,17 +58,17 @@ mod tests {
             let decision = watched.decide().unwrap().unwrap();
             assert_eq!(decision.probabilities.len(), 3);
             let action = if frame % 2 == 0 { decision.action } else { 1 };
-            watched.step(action, &params).unwrap();
-            alone.step(action, &params).unwrap();
+            watched.step(action.into(), &params).unwrap();
+            alone.step(action.into(), &params).unwrap();
         }
         let snapshot = watched.snapshot().unwrap();
         assert!(snapshot == alone.snapshot().unwrap());
         watched.restore(&snapshot).unwrap();
         assert_eq!(watched.decide().unwrap(), None);
-        watched.step(0, &params).unwrap();
+        watched.step(0.into(), &params).unwrap();
         assert!(watched.decide().unwrap().is_some());
         watched.set_agent(None).unwrap();
-        watched.step(0, &params).unwrap();
+        watched.step(0.into(), &params).unwrap();
         assert_eq!(watched.decide().unwrap(), None);
     }
 }

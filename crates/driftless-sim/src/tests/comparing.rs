@@ -147,7 +147,7 @@ fn disabled_comparison_stays_off() {
     next(&sim);
     seek(&sim, beside[0].position);
     let own = played(&sim, &[2]);
-    assert_eq!((own[0].action, &own[0].comparison), (2, &None));
+    assert_eq!((own[0].action, &own[0].comparison), (2.into(), &None));
 }
 
 #[test]

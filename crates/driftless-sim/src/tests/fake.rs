@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use driftless_data::{ActionSpec, Clip};
+use driftless_data::{Action, ActionSpec, Clip};
 use driftless_engine::{
     DenoiseInput, Error, FrameContext, FrameOutput, FrameRequest, GpuSource, Network, Outcome,
     Readback, Sampler, StageTimes, WholeFrames,
@@ -58,8 +58,8 @@ impl Fake {
     }
 
     /// What happens under an action, whatever the solver.
-    fn act(&self, action: u32) -> driftless_engine::Result<()> {
-        match action {
+    fn act(&self, action: Action) -> driftless_engine::Result<()> {
+        match action.index {
             FAILS if !self.on_cpu => Err(Error::Device("the device went away".into())),
             PANICS => panic!("index out of range"),
             _ => Ok(()),
@@ -80,6 +80,7 @@ fn world() -> WorldConfig {
         fps: 15.0,
         image: [1, 1],
         actions: ["noop", "up", "down", "fail", "panic"].map(action).into(),
+        axes: Vec::new(),
         tokenizer: TokenizerConfig {
             patch: 1,
             width: 1,
@@ -127,7 +128,7 @@ fn with_clips(
 ) -> Arc<PlayerFactory> {
     let clip = |brightness: u8| Clip {
         images: vec![brightness, 0, 0],
-        actions: vec![0],
+        actions: vec![0.into()],
     };
     let clips: Arc<[Clip]> = [0, 100, 200].map(clip).into();
     Arc::new(move |gpu_source| {
@@ -185,7 +186,7 @@ impl Network for Fake {
             }
             .into());
         }
-        output.copy_from_slice(&[100.0 + 4.0 * input.tau, input.action as f32, 0.0]);
+        output.copy_from_slice(&[100.0 + 4.0 * input.tau, input.action.index as f32, 0.0]);
         Ok(())
     }
 
@@ -248,7 +249,7 @@ impl WholeFrames for Fake {
         }
         self.act(request.action)?;
         self.count = self.count.wrapping_add(1);
-        let (action, steps) = (request.action as u8, request.steps.len() as u8);
+        let (action, steps) = (request.action.index as u8, request.steps.len() as u8);
         if let Some(Readback { latent, image, .. }) = readback {
             image.copy_from_slice(&[self.count, action, steps]);
             self.encode(image, latent)?;

@@ -54,7 +54,7 @@ fn failing_solver_falls_back_to_plain() {
     sim.send(SamplerCommand::Params(adaptive));
     assert_eq!(step(&sim).params, adaptive);
     sim.send(InputCommand::Hold {
-        action: fake::HARD,
+        action: fake::HARD.into(),
         changed_at: Instant::now(),
     });
     assert_eq!(step(&sim).params, adaptive.with_default_solver());

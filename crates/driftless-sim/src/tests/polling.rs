@@ -21,6 +21,7 @@ fn turns_make_the_frames_of_a_thread() {
     assert_eq!(polled.turn(), Turn::Idle);
     for action in [1, 2, 0, 1] {
         let changed_at = hold(&thread, action);
+        let action = action.into();
         send(&polled, InputCommand::Hold { action, changed_at });
         send(&polled, PlaybackCommand::Step);
         assert_eq!(polled.turn(), Turn::Idle);
@@ -57,6 +58,7 @@ fn failure_or_panic_ends_one_game_only() {
     for action in [fake::FAILS, fake::PANICS] {
         let (mut failing, mut other) = (start(&options()), start(&options()));
         let changed_at = Instant::now();
+        let action = action.into();
         send(&failing, InputCommand::Hold { action, changed_at });
         send(&failing, PlaybackCommand::Step);
         send(&other, PlaybackCommand::Step);

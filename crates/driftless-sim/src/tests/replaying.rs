@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use driftless_data::journal::JournalReader;
-use driftless_data::{Clip, Episode, ExtraArray};
+use driftless_data::{Action, Clip, Episode, ExtraArray};
 use driftless_engine::{PARAMS, SamplingPath};
 use driftless_worlds::SimulatorKind;
 
@@ -126,7 +126,7 @@ fn session_tells_how_its_start_was_made() {
     };
     let clips: Arc<[Clip]> = [Clip {
         images: vec![9; 3],
-        actions: vec![0],
+        actions: vec![0.into()],
     }]
     .into();
     let sim = spawn(SimOptions {
@@ -164,7 +164,7 @@ fn session_tells_how_its_start_was_made() {
 fn session_holds_starting_clips() {
     let clip = Clip {
         images: vec![7, 7, 7, 50, 50, 50],
-        actions: vec![0, 2],
+        actions: vec![0.into(), 2.into()],
     };
     let clips: Arc<[Clip]> = [clip].into();
     let sim = spawn(SimOptions {
@@ -213,8 +213,10 @@ fn replays_simulators_by_seed() {
         for command in [EpisodeCommand::Reset, EpisodeCommand::NextClip] {
             sim.send(command);
             next(&sim);
-            hold(&sim, 3);
-            step(&sim);
+            let axes = &[0.3, -0.7][..kind.open(0).info().axes.len()];
+            let action = if axes.is_empty() { 3 } else { 0 };
+            hold(&sim, Action::with_axes(action, axes));
+            assert_eq!(step(&sim).action.axes[..axes.len()], *axes);
         }
         let recording = of(reread(&recording(sim).into_episode())).unwrap();
         assert!(recording.simulated());
@@ -327,7 +329,7 @@ fn replay_errors_name_the_frame() {
     );
     let unequal = Clip {
         images: vec![7; 3],
-        actions: vec![0, 2],
+        actions: vec![0.into(), 2.into()],
     };
     let unequal = [unequal.clone(), unequal];
     let mut unequal = LearnedWorld::new(Fake::new().into_sampler(), Arc::new(unequal));
@@ -339,7 +341,7 @@ fn replay_errors_name_the_frame() {
     // A mistake in the program is not blamed on the file.
     let misfit = Clip {
         images: MISFIT.to_vec(),
-        actions: vec![0],
+        actions: vec![0.into()],
     };
     let misfit = [misfit.clone(), misfit];
     let mut misfit = LearnedWorld::new(Fake::new().into_sampler(), Arc::new(misfit));

@@ -1,17 +1,19 @@
 //! Actions from a file take precedence over the held one.
 
+use driftless_data::Action;
+
 use super::fake::FAILS;
 use super::*;
 use crate::autoplay::Autoplay;
 
 fn scripted(actions: &[u32]) -> SimOptions {
     SimOptions {
-        actions: actions.into(),
+        actions: actions.iter().copied().map(Action::from).collect(),
         ..options()
     }
 }
 
-fn actions(sim: &SimThread, frames: usize) -> Vec<u32> {
+fn actions(sim: &SimThread, frames: usize) -> Vec<Action> {
     (0..frames).map(|_| step(sim).action).collect()
 }
 
@@ -39,7 +41,7 @@ fn pressed_key_stops_script() {
     let sim = spawn(options());
     next(&sim);
     hold(&sim, 2);
-    sim.send(InputCommand::Play([1, 1, 1, 1, 1].into()));
+    sim.send(InputCommand::Play([1, 1, 1, 1, 1].map(Action::from).into()));
     // An action that was held before does not stop them.
     hold(&sim, 2);
     assert_eq!(actions(&sim, 1), [1]);
@@ -58,7 +60,7 @@ fn script_survives_reset() {
     sim.send(EpisodeCommand::Reset);
     assert_eq!(next(&sim).number, 0);
     assert_eq!(actions(&sim, 1), [2]);
-    sim.send(InputCommand::Play([2, 2, 0].into()));
+    sim.send(InputCommand::Play([2, 2, 0].map(Action::from).into()));
     assert_eq!(actions(&sim, 3), [2, 2, 0]);
 }
 
@@ -66,10 +68,10 @@ fn script_survives_reset() {
 fn script_with_unknown_action_is_rejected() {
     let sim = spawn(scripted(&[1, 5]));
     next(&sim);
-    expect_notice(&sim, "5 is unknown, expected 0 to 4");
-    sim.send(InputCommand::Play([6].into()));
+    expect_notice(&sim, "unknown action 5, expected 0 to 4");
+    sim.send(InputCommand::Play([Action::from(6)].into()));
     assert_eq!(actions(&sim, 1), [0]);
-    expect_notice(&sim, "6 is unknown");
+    expect_notice(&sim, "unknown action 6");
 }
 
 #[test]
@@ -109,6 +111,7 @@ fn script_matches_headless_play() {
     actions(&sim, script.len());
     let mut player = player(&GpuSource::Own).unwrap();
     let params = SamplerParams::default();
+    let script = script.map(Action::from);
     let headless = headless::play(player.as_mut(), 0, &script, &params, &mut || {});
     assert!(recording(sim).into_episode() == headless.unwrap());
 }
@@ -117,11 +120,11 @@ fn script_matches_headless_play() {
 fn learned_world_plays_random_held_actions() {
     let mut player = (options().player)(&GpuSource::Unavailable).unwrap();
     let mut autoplay = Autoplay::default();
-    let played: Vec<u32> = (0..400)
+    let played: Vec<Action> = (0..400)
         .map(|_| autoplay.next_action(player.as_mut()))
         .collect();
     for action in 0..player.actions() as u32 {
-        assert!(played.contains(&action), "{played:?}");
+        assert!(played.contains(&action.into()), "{played:?}");
     }
     // An action is held for 8.5 frames on average.
     let changes = played.windows(2).filter(|pair| pair[0] != pair[1]).count();

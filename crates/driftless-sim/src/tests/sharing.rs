@@ -86,7 +86,7 @@ fn ends_do_not_cut_a_game_short() {
     };
     let ending = SimOptions {
         params,
-        actions: [1; 3].into(),
+        actions: [1.into(); 3].into(),
         ..options()
     };
     let numbers = |options: SimOptions| -> Vec<u64> {

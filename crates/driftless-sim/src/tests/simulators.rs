@@ -1,5 +1,6 @@
 //! The thread with a simulator as its player.
 
+use driftless_data::Action;
 use driftless_worlds::{Simulator, SimulatorKind};
 
 use super::*;
@@ -19,7 +20,7 @@ fn frames_carry_ground_truth() {
     assert!(*rgb(&first) == *world.image());
     sim.send(CaptureCommand::Trace(true));
     hold(&sim, 3);
-    world.step(3).unwrap();
+    world.step(3.into()).unwrap();
     let frame = step(&sim);
     assert!(*rgb(&frame) == *world.image() && frame.diagnostics.trace.is_empty());
     let truth = frame.ground_truth.unwrap();
@@ -60,7 +61,7 @@ fn recording_holds_rewards_and_state() {
     hold(&sim, 1);
     for _ in 0..5 {
         step(&sim);
-        world.step(1).unwrap();
+        world.step(1.into()).unwrap();
         rewards.push(world.reward());
         let speed = world.state().into_iter().find(|(name, _)| *name == "speed");
         speeds.extend(speed.unwrap().1);
@@ -83,7 +84,7 @@ impl Simulator for Short {
         self.0.reset(seed);
         self.1 = 0;
     }
-    fn step(&mut self, action: u32) -> driftless_worlds::Result<()> {
+    fn step(&mut self, action: Action) -> driftless_worlds::Result<()> {
         self.1 += 1;
         self.0.step(action)
     }
@@ -99,7 +100,7 @@ impl Simulator for Short {
     fn state(&self) -> driftless_worlds::SimulatorState {
         self.0.state()
     }
-    fn action_toward(&self, goal: u64) -> Option<u32> {
+    fn action_toward(&self, goal: u64) -> Option<Action> {
         self.0.action_toward(goal)
     }
     fn snapshot(&self) -> driftless_worlds::SimulatorSnapshot {
@@ -135,7 +136,7 @@ fn ended_episode_restarts() {
     );
     let mut player = short().unwrap();
     let params = SamplerParams::default();
-    let played = headless::play(player.as_mut(), 0, &[3; 4], &params, &mut || {}).unwrap();
+    let played = headless::play(player.as_mut(), 0, &[3.into(); 4], &params, &mut || {}).unwrap();
     assert_eq!(played.extras["number"].values, [0.0, 1.0, 2.0, 0.0, 1.0]);
     assert_eq!(played.actions, [0, 3, 3, 0, 3]);
     assert!(played.frame(3) == rgb(&first));
@@ -150,7 +151,7 @@ fn simulator_plays_itself_until_a_key_is_pressed() {
     let sim = spawn(playing(SimulatorKind::Drive));
     next(&sim);
     sim.send(InputCommand::Autoplay(true));
-    let actions: Vec<u32> = (0..40).map(|_| step(&sim).action).collect();
+    let actions: Vec<Action> = (0..40).map(|_| step(&sim).action).collect();
     let frame = step(&sim);
     assert!(actions.iter().any(|action| *action != 0), "{actions:?}");
     let state = frame.ground_truth.unwrap().state;

@@ -77,7 +77,7 @@ impl RecordedFrames<'_> {
             for distance in 0..distances {
                 // `action[t]` led to frame t: the first that the policy chooses is the one after it.
                 let action = episode.actions.get(t + 1 + distance);
-                actions.push(action.copied().unwrap_or(0));
+                actions.push(action.map_or(0, |action| action.index));
                 action_weights.push(if action.is_some() { 1.0 } else { 0.0 });
             }
             rewards.push(episode.rewards[t]);
@@ -270,6 +270,7 @@ mod tests {
             fps: 1.0,
             image: [1, 1],
             actions: Vec::new(),
+            axes: Vec::new(),
         };
         let mut store = FrameStore::new(info, Path::new("unused"), u64::MAX);
         for (e, frames) in [(0, 3), (1, 4)] {

@@ -160,7 +160,7 @@ impl<'a> Clips<'a> {
             actions: store
                 .episodes
                 .iter()
-                .flat_map(|episode| episode.actions.iter().copied())
+                .flat_map(|episode| episode.actions.iter().map(|action| action.index))
                 .collect(),
             by_length,
         })

@@ -1,5 +1,7 @@
 //! A batch of sequences as a training step of the dynamics takes it, and the losses that it returns.
 
+use driftless_data::Action;
+
 /// The clean copy of a batch of B sequences of T frames.
 pub(crate) struct CleanFrames {
     pub sequences: usize,
@@ -9,7 +11,7 @@ pub(crate) struct CleanFrames {
     /// The frames before each frame, [B, T, gh, gw, stem_frames·c].
     pub past: Vec<f32>,
     /// [B, T].
-    pub actions: Vec<u32>,
+    pub actions: Vec<Action>,
     /// [B, T].
     pub signal: Vec<f32>,
     /// 1 for frames that are trained on, [B, T].
@@ -35,7 +37,7 @@ pub(crate) struct NoisedFrames {
     /// Step sizes, [B, T].
     pub d: Vec<f32>,
     /// [B, T].
-    pub actions: Vec<u32>,
+    pub actions: Vec<Action>,
     /// Whether the target is two half steps of the network instead of the data.
     pub shortcut: bool,
 }

@@ -3,6 +3,7 @@
 use super::parameters::{Layout, Slot, Weights};
 use super::row_ops::{add, axpy};
 use crate::Result;
+use driftless_data::{Action, MAX_AXES};
 use driftless_model::dynamics::SIGNAL_FEATURES;
 
 /// The conditions of a frame.
@@ -10,6 +11,8 @@ use driftless_model::dynamics::SIGNAL_FEATURES;
 pub(super) struct Condition {
     /// The action that led to the frame.
     pub action: usize,
+    /// Its axes.
+    axes: [f32; MAX_AXES],
     /// Index of the step size.
     pub step: usize,
     /// cos(π k τ) for k = 0 .. 15.
@@ -17,10 +20,11 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    pub(super) fn new(action: u32, signal: f32, step: u32) -> Self {
+    pub(super) fn new(action: &Action, signal: f32, step: u32) -> Self {
         let feature = |k: usize| (signal * (k as f32 * std::f32::consts::PI)).cos();
         Self {
-            action: action as usize,
+            action: action.index as usize,
+            axes: action.axes,
             step: step as usize,
             features: std::array::from_fn(feature),
         }
@@ -30,6 +34,8 @@ impl Condition {
 /// The embeddings for one place in the network.
 pub(super) struct ConditionEmbeddings {
     action: Slot,
+    /// Of the axes, [width, axes]; empty in a world without any.
+    axes: Slot,
     /// Of the cosine features, [width, 16].
     signal: Slot,
     step: Slot,
@@ -40,6 +46,9 @@ impl ConditionEmbeddings {
     pub(super) fn new(layout: &Layout, name: &str, width: usize) -> Result<Self> {
         Ok(Self {
             action: layout.slot(&format!("{name}.action"))?,
+            axes: layout
+                .slot(&format!("{name}.axes.weight"))
+                .unwrap_or_default(),
             signal: layout.slot(&format!("{name}.signal.weight"))?,
             step: layout.slot(&format!("{name}.step"))?,
             width,
@@ -58,6 +67,12 @@ impl ConditionEmbeddings {
     /// Adds the action's embedding to `y` [width].
     pub(super) fn add_action(&self, w: &Weights, c: &Condition, y: &mut [f32]) {
         add(&w.get(self.action)[self.row(c.action)], y);
+        let axes = self.axes.len / self.width;
+        if axes > 0 {
+            for (y, row) in y.iter_mut().zip(w.get(self.axes).chunks_exact(axes)) {
+                *y += row.iter().zip(&c.axes).map(|(a, b)| a * b).sum::<f32>();
+            }
+        }
     }
 
     /// Adds the embeddings of signal level and step size to `y` [width].
@@ -69,8 +84,16 @@ impl ConditionEmbeddings {
         }
     }
 
+    /// Adds the gradients of the action's embedding, dy of its row and dy aᵀ of the map of its axes a.
     pub(super) fn action_gradient(&self, c: &Condition, dy: &[f32], gradient: &mut [f32]) {
         add(dy, &mut self.action.of_mut(gradient)[self.row(c.action)]);
+        let axes = self.axes.len / self.width;
+        if axes > 0 {
+            let rows = self.axes.of_mut(gradient).chunks_exact_mut(axes);
+            for (row, dy) in rows.zip(dy) {
+                axpy(*dy, &c.axes[..axes], row);
+            }
+        }
     }
 
     pub(super) fn signal_gradient(&self, c: &Condition, dy: &[f32], gradient: &mut [f32]) {

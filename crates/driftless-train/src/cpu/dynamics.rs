@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use candle_core::Var;
 
+use driftless_data::Action;
 use driftless_model::config::WorldConfig;
 
 use super::attention::AttentionLayer;
@@ -49,7 +50,7 @@ pub(super) struct Frame<'a> {
     pub latent: &'a [f32],
     /// [gh, gw, stem_frames·c].
     pub past: &'a [f32],
-    pub action: u32,
+    pub action: Action,
     pub signal: f32,
     pub step: u32,
 }
@@ -122,7 +123,7 @@ impl DynamicsNetwork {
     /// # Errors
     /// Returns an error if the network has no such action or step size, or a latent has another size.
     pub(super) fn load(&self, at: usize, frame: &Frame, t: &mut SequenceBuffers) -> Result<()> {
-        let condition = Condition::new(frame.action, frame.signal, frame.step);
+        let condition = Condition::new(&frame.action, frame.signal, frame.step);
         let [actions, steps] = self.conditions.sizes();
         if condition.action >= actions || condition.step >= steps {
             return Err(Error::Argument(format!(

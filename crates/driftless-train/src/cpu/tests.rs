@@ -11,11 +11,11 @@ use super::dynamics::{DynamicsNetwork, Frame};
 use super::parameters::{Weights, with_numbers};
 use super::sequence_buffers::SequenceBuffers;
 use super::simd;
-use driftless_data::ActionSpec;
+use driftless_data::{Action, ActionSpec, AxisSpec};
 use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, MemoryConfig, TokenizerConfig, WorldConfig,
 };
-use driftless_model::dynamics::{Dynamics, DynamicsInput, step_size_count};
+use driftless_model::dynamics::{ActionTensors, Dynamics, DynamicsInput, step_size_count};
 use driftless_model::memory::{MemoryInput, TokenInputs};
 use driftless_model::params::Params;
 
@@ -35,6 +35,7 @@ pub(super) fn world(
         fps: 15.0,
         image: cells.map(|n| n * tokenizer.patch),
         actions: ["noop", "up", "down", "fire"].map(action).to_vec(),
+        axes: Vec::new(),
         tokenizer,
         dynamics,
         flow: FlowConfig::default(),
@@ -73,7 +74,8 @@ pub(super) fn relative(a: &[f32], b: &[f32]) -> f64 {
 struct Sequence {
     latents: Tensor,
     past: Tensor,
-    actions: Vec<u32>,
+    actions: Vec<Action>,
+    axes: usize,
     signal: Vec<f32>,
     steps: Vec<u32>,
     memory: Option<MemoryInput>,
@@ -90,7 +92,16 @@ impl Sequence {
         Self {
             latents: random(&[1, count, gh, gw, c], rng),
             past: random(&[1, count, gh, gw, c * d.stem_frames], rng),
-            actions: (0..count).map(|_| rng.random_range(0..actions)).collect(),
+            actions: (0..count)
+                .map(|_| {
+                    let mut action = Action::from(rng.random_range(0..actions));
+                    for axis in action.axes.iter_mut().take(config.axes.len()) {
+                        *axis = rng.random_range(-1.0..1.0);
+                    }
+                    action
+                })
+                .collect(),
+            axes: config.axes.len(),
             signal: (0..count).map(|_| rng.random_range(0.0..1.0)).collect(),
             steps: (0..count).map(|_| rng.random_range(0..steps)).collect(),
             memory: d.memory.as_ref().map(|memory| {
@@ -116,7 +127,13 @@ impl Sequence {
         DynamicsInput {
             latents: self.latents.clone(),
             past: self.past.clone(),
-            actions: u32s(&self.actions),
+            actions: ActionTensors::new(
+                &self.actions,
+                [1, self.all.count],
+                self.axes,
+                &Device::Cpu,
+            )
+            .unwrap(),
             signal: Tensor::from_vec(self.signal.clone(), shape, &Device::Cpu).unwrap(),
             steps: u32s(&self.steps),
             memory: self.memory.clone(),
@@ -152,18 +169,21 @@ impl Sequence {
 }
 
 fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize, copies: usize) {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
     let tokenizer = TokenizerConfig {
         channels,
         ..TokenizerConfig::default()
     };
-    let config = world(cells, tokenizer, d);
+    compare_worlds(&world(cells, tokenizer, d), length, copies);
+}
+
+fn compare_worlds(config: &WorldConfig, length: usize, copies: usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
     config.check().unwrap();
     let params = Params::seeded(3, &Device::Cpu);
-    let dynamics = Dynamics::new(&params, &config).unwrap();
+    let dynamics = Dynamics::new(&params, config).unwrap();
     let vars = params.finish().unwrap();
     shake(&vars, &mut rng);
-    let sequence = Sequence::new(&config, length, copies, &mut rng);
+    let sequence = Sequence::new(config, length, copies, &mut rng);
     let time = dynamics.time_pattern(length);
     let predicted = dynamics.forward(&sequence.input(), time, length).unwrap();
     let dy = random(predicted.prediction.dims(), &mut rng);
@@ -177,7 +197,7 @@ fn compare(cells: [usize; 2], channels: usize, d: DynamicsConfig, length: usize,
     let expected = loss.backward().unwrap();
 
     simd::tests::each(|lanes| {
-        let network = DynamicsNetwork::new(&config, &vars).unwrap();
+        let network = DynamicsNetwork::new(config, &vars).unwrap();
         let mut weights = Weights::new(&network.layout);
         weights.refresh(&network.layout, &vars).unwrap();
         let mut t = network.buffers(sequence.all);
@@ -227,6 +247,13 @@ fn small() -> DynamicsConfig {
         outcome: 9,
         ..DynamicsConfig::default()
     }
+}
+
+#[test]
+fn axes() {
+    let mut config = world([4, 6], TokenizerConfig::default(), small());
+    config.axes = ["wheel", "gas", "brake"].map(AxisSpec::named).to_vec();
+    compare_worlds(&config, 7, 2);
 }
 
 #[test]

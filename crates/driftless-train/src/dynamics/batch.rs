@@ -2,6 +2,8 @@
 
 use candle_core::Tensor;
 
+use driftless_model::dynamics::ActionTensors;
+
 use super::recalled::Recalled;
 
 /// A batch of sequences, and their clean copy: the same latents at signal levels near 1.
@@ -10,8 +12,8 @@ pub(super) struct Batch {
     pub frames: Vec<usize>,
     /// [B, T, gh, gw, c].
     pub latents: Tensor,
-    /// u32 [B, T].
-    pub actions: Tensor,
+    /// Of B sequences of T frames.
+    pub actions: ActionTensors,
     /// f32 [B, T].
     pub rewards: Tensor,
     /// 1 if the frame ends its episode, else 0; f32 [B, T].

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use driftless_flow::path::expand;
 use driftless_model::checkpoint::TOKENIZER;
 use driftless_model::config::WorldConfig;
+use driftless_model::dynamics::ActionTensors;
 
 use super::batch::Batch;
 use super::recalled::RecallDrawer;
@@ -187,7 +188,7 @@ impl<'a> WindowSampler<'a> {
             .collect();
         Ok(Batch {
             frames: starts,
-            actions: Tensor::from_vec(actions, (b, frames), device)?,
+            actions: ActionTensors::new(&actions, [b, frames], world.axes.len(), device)?,
             rewards: Tensor::from_vec(rewards, (b, frames), device)?,
             ends: Tensor::from_vec(ends, (b, frames), device)?,
             past: past_frames(&context, stem)?,

@@ -137,13 +137,13 @@ fn floats(t: &Tensor) -> Result<Vec<f32>> {
 }
 
 fn clean(batch: &Batch) -> Result<CleanFrames> {
-    let (sequences, length) = batch.actions.dims2()?;
+    let (sequences, length) = batch.actions.indices.dims2()?;
     Ok(CleanFrames {
         sequences,
         length,
         latents: floats(&batch.context)?,
         past: floats(&batch.past)?,
-        actions: batch.actions.flatten_all()?.to_vec1()?,
+        actions: batch.actions.to_vec()?,
         signal: floats(&batch.context_signal)?,
         mask: floats(&batch.mask)?,
         recalled: match &batch.recalled {
@@ -161,7 +161,7 @@ pub(super) fn noised(copy: &NoisedCopy, shortcut: bool) -> Result<NoisedFrames> 
         z: floats(&copy.z)?,
         tau: floats(&copy.tau)?,
         d: floats(&copy.d)?,
-        actions: copy.actions.flatten_all()?.to_vec1()?,
+        actions: copy.actions.to_vec()?,
         shortcut,
     })
 }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use driftless_flow::objective::draw_signal;
 use driftless_flow::path::expand;
-use driftless_model::dynamics::step_index;
+use driftless_model::dynamics::{ActionTensors, step_index};
 
 use super::batch::Batch;
 use crate::Result;
@@ -21,8 +21,8 @@ pub(super) struct NoisedCopy {
     pub tau: Tensor,
     /// Step sizes, f32 [B, T].
     pub d: Tensor,
-    /// u32 [B, T]; some may be the unknown action.
-    pub actions: Tensor,
+    /// Of B sequences of T frames; some may be the unknown action.
+    pub actions: ActionTensors,
 }
 
 impl NoisedCopy {
@@ -39,7 +39,7 @@ impl NoisedCopy {
     ) -> Result<Self> {
         let (world, settings) = (&run.world, &run.settings.dynamics);
         let (k_max, min_level) = (world.dynamics.k_max, world.flow.min_signal_level() as f32);
-        let dims = batch.actions.dims2()?;
+        let dims = batch.actions.indices.dims2()?;
         let log2_k_max = k_max.ilog2();
         let (mut tau, mut d) = (Vec::new(), Vec::new());
         for _ in 0..dims.0 * dims.1 {
@@ -69,18 +69,29 @@ impl NoisedCopy {
 }
 
 /// Replaces random actions by the unknown action (`action_dropout`).
-fn drop_actions(actions: &Tensor, run: &RunContext, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+fn drop_actions(
+    actions: &ActionTensors,
+    run: &RunContext,
+    rng: &mut ChaCha8Rng,
+) -> Result<ActionTensors> {
     let dropout = run.settings.dynamics.action_dropout;
     let Some(unknown) = run.world.unknown_action().filter(|_| dropout > 0.0) else {
         return Ok(actions.clone());
     };
-    let mut all = actions.flatten_all()?.to_vec1::<u32>()?;
+    let mut all = actions.to_vec()?;
     for action in &mut all {
         if rng.random_bool(dropout) {
-            *action = unknown;
+            *action = unknown.into();
         }
     }
-    Ok(Tensor::from_vec(all, actions.shape(), actions.device())?)
+    let (b, f) = actions.indices.dims2()?;
+    let axes = run.world.axes.len();
+    Ok(ActionTensors::new(
+        &all,
+        [b, f],
+        axes,
+        actions.indices.device(),
+    )?)
 }
 
 /// Indices of the embeddings of step sizes: f32 [B, F] → u32 [B, F].

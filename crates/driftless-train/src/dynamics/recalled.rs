@@ -8,7 +8,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use driftless_data::{Motion, Pose};
+use driftless_data::{Action, Motion, Pose};
 use driftless_flow::path::expand;
 use driftless_model::config::{MemoryConfig, WorldConfig};
 use driftless_model::memory::{
@@ -248,9 +248,9 @@ impl<'a> RecallDrawer<'a> {
 
 /// The pose that a memory expects of frame `t`: the camera moves as it did when the frame's action was
 /// last taken. `None` if the pose before is not known.
-fn expected_pose(actions: &[u32], poses: &[Pose], t: usize) -> Option<Pose> {
+fn expected_pose(actions: &[Action], poses: &[Pose], t: usize) -> Option<Pose> {
     let last = *poses.get(t.checked_sub(1)?)?;
-    let same = (1..t).rev().find(|p| actions[*p] == actions[t]);
+    let same = (1..t).rev().find(|p| actions[*p].index == actions[t].index);
     let motion = same.map(|p| poses[p - 1].motion_to(poses[p]));
     Some(last.after(motion.unwrap_or_default()))
 }
@@ -300,6 +300,7 @@ mod tests {
                 name: "noop".into(),
                 keys: Vec::new(),
             }],
+            axes: Vec::new(),
         };
         let world = settings.world(&info).unwrap();
         let mut latents = ByteStore::new("".as_ref(), 1 << 20);
@@ -311,7 +312,7 @@ mod tests {
         let episode = EpisodeLabels {
             name: String::new(),
             start: 0,
-            actions: vec![0; FRAMES],
+            actions: vec![Action::IDLE; FRAMES],
             rewards: vec![0.0; FRAMES],
             ends: vec![0.0; FRAMES],
             can_start: None,

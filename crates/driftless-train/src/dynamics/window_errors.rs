@@ -39,7 +39,7 @@ pub(super) fn window_errors(
     copy: &NoisedCopy,
     batch: &Batch,
 ) -> Result<Vec<FrameError>> {
-    let (b, t) = batch.actions.dims2()?;
+    let (b, t) = batch.actions.indices.dims2()?;
     let squares = (x - &batch.latents)?.sqr()?.mean(4)?;
     let worst = squares.reshape((b * t, world.cells()))?.max(1)?;
     let floats = |x: &Tensor| x.flatten_all()?.to_vec1::<f32>();

@@ -146,6 +146,7 @@ mod tests {
             fps: 1.0,
             image: [1, 2],
             actions: Vec::new(),
+            axes: Vec::new(),
         };
         let folder = tempfile::tempdir().unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 20);

@@ -52,7 +52,7 @@ fn share_of_rewards(sampler: &mut Sampler, agent: &Arc<Agent>, policy: AgentPoli
         let mut player = AgentPlayer::new(Arc::clone(agent), policy, seed as u64);
         let first = Clip {
             images: image(x),
-            actions: vec![0],
+            actions: vec![Action::IDLE],
         };
         sampler.reset(&first, &params).unwrap();
         for _ in 0..FRAMES {

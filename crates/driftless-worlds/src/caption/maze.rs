@@ -172,7 +172,7 @@ mod tests {
                 let mut poses = vec![pose(&maze)];
                 let mut views = vec![View::of(&maze, pose(&maze))];
                 for _ in 0..15 {
-                    maze.step(action).unwrap();
+                    maze.step(action.into()).unwrap();
                     poses.push(pose(&maze));
                     views.push(View::of(&maze, pose(&maze)));
                 }
@@ -192,7 +192,7 @@ mod tests {
         maze.place(1.5, 1.3, -std::f32::consts::FRAC_PI_2).unwrap();
         let mut poses = vec![pose(&maze)];
         for _ in 0..15 {
-            maze.step(1).unwrap();
+            maze.step(1.into()).unwrap();
             poses.push(pose(&maze));
         }
         // Two walls of the corner at most 0.1 away: all but the first frame stand still.

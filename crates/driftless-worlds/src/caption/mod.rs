@@ -227,7 +227,7 @@ impl Truth {
                 let views = poses.iter().map(|&pose| View::of(&maze, pose)).collect();
                 Self::Maze { poses, views }
             }
-            SimulatorKind::Drive => {
+            SimulatorKind::Drive | SimulatorKind::Steer => {
                 let drive = Drive::new(seed);
                 let speeds = episode.extras.get("speed").map(|extra| &extra.values);
                 let speeds = speeds

@@ -24,14 +24,8 @@ const GRIP: [f32; 2] = [15.0, 8.0];
 /// Top speed in reverse, in m/s.
 const MAX_REVERSE_SPEED: f32 = 5.0;
 
-/// The pedal that is pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pedal {
-    None,
-    Throttle,
-    /// Brakes, then reverses.
-    Brake,
-}
+/// Speed below the aim, in m/s, from which the driver of an axis gives full throttle; full brakes as far above.
+const FULL_GAS: f32 = 2.5;
 
 /// Position and motion of the car.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,21 +62,23 @@ impl Car {
         [cos, sin]
     }
 
-    /// Advances by one frame. `wheel` is 1 for left, −1 for right and 0 for straight.
-    pub fn drive(&mut self, wheel: f32, pedal: Pedal, on_grass: bool) {
+    /// Advances by one frame. `wheel` is 1 for left, −1 for right and 0 for straight; `gas` is 1 for full
+    /// throttle, and −1 for full brakes, which then reverse.
+    pub fn drive(&mut self, wheel: f32, gas: f32, on_grass: bool) {
         let dt = 1.0 / FPS;
         let ground = usize::from(on_grass);
         let turn = wheel * MAX_STEERING - self.steering;
         self.steering += turn.clamp(-STEERING_RATE * dt, STEERING_RATE * dt);
-        let acceleration = match pedal {
-            Pedal::None => 0.0,
-            Pedal::Throttle => THROTTLE_ACCELERATION,
-            Pedal::Brake if self.speed > 0.0 => -BRAKE_DECELERATION,
-            Pedal::Brake => -THROTTLE_ACCELERATION / 2.0,
-        };
+        let brakes = gas < 0.0;
+        let acceleration = gas
+            * match brakes {
+                false => THROTTLE_ACCELERATION,
+                true if self.speed > 0.0 => BRAKE_DECELERATION,
+                true => THROTTLE_ACCELERATION / 2.0,
+            };
         let before = self.speed;
         self.speed += (acceleration - DRAG[ground] * self.speed) * dt;
-        if pedal == Pedal::Brake {
+        if brakes {
             let stops = before > 0.0 && self.speed < 0.0;
             self.speed = if stops {
                 0.0
@@ -100,9 +96,36 @@ impl Car {
         self.heading = (self.heading + turn + PI).rem_euclid(TAU) - PI;
     }
 
-    /// Wheel and pedal of a driver who keeps `offset` metres to the left of the centre line, at
+    /// Wheel and gas, by keys, of a driver who keeps `offset` metres to the left of the centre line, at
     /// `speed_share` of the speed that the grip allows.
-    pub fn follow_line(&self, track: &Track, offset: f32, speed_share: f32) -> (f32, Pedal) {
+    pub fn follow_line(&self, track: &Track, offset: f32, speed_share: f32) -> (f32, f32) {
+        let (steering, speed) = self.aim(track, offset, speed_share);
+        let wheel = match steering - self.steering {
+            change if change > 0.06 || steering > 0.9 * MAX_STEERING => 1.0,
+            change if change < -0.06 || steering < -0.9 * MAX_STEERING => -1.0,
+            _ if self.steering.abs() < 0.1 => 0.0,
+            _ => self.steering.signum(),
+        };
+        let gas = match self.speed - speed {
+            excess if excess > 2.5 => -1.0,
+            excess if excess > 0.0 => 0.0,
+            _ => 1.0,
+        };
+        (wheel, gas)
+    }
+
+    /// As [`Self::follow_line`], by axes: anywhere from −1 to 1.
+    pub fn follow_smoothly(&self, track: &Track, offset: f32, speed_share: f32) -> (f32, f32) {
+        let (steering, speed) = self.aim(track, offset, speed_share);
+        let gas = (speed - self.speed) / FULL_GAS;
+        (
+            (steering / MAX_STEERING).clamp(-1.0, 1.0),
+            gas.clamp(-1.0, 1.0),
+        )
+    }
+
+    /// The angle of the front wheels and the speed that a driver wants.
+    fn aim(&self, track: &Track, offset: f32, speed_share: f32) -> (f32, f32) {
         let here = track.locate(self.position());
         let lookahead = 7.0 + 0.45 * self.speed.max(0.0);
         let aim = track.at(here.distance + lookahead);
@@ -117,20 +140,9 @@ impl Car {
         } else {
             steering
         };
-        let wheel = match steering - self.steering {
-            change if change > 0.06 || steering > 0.9 * MAX_STEERING => 1.0,
-            change if change < -0.06 || steering < -0.9 * MAX_STEERING => -1.0,
-            _ if self.steering.abs() < 0.1 => 0.0,
-            _ => self.steering.signum(),
-        };
         let curvatures = (0..5).map(|i| track.at(here.distance + 6.0 * i as f32).curvature.abs());
         let sharpest = curvatures.fold(0.01, f32::max);
         let speed = speed_share * (GRIP[0] / sharpest).sqrt() * 0.95;
-        let pedal = match self.speed - speed {
-            excess if excess > 2.5 => Pedal::Brake,
-            excess if excess > 0.0 => Pedal::None,
-            _ => Pedal::Throttle,
-        };
-        (wheel, pedal)
+        (steering, speed)
     }
 }

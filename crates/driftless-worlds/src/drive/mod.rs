@@ -6,13 +6,13 @@ mod car;
 mod render;
 mod track;
 
-use driftless_data::DatasetInfo;
 use driftless_data::layout::array::{HEADING, X, Y};
+use driftless_data::{Action, AxisInput, AxisSpec, DatasetInfo};
 
-use self::car::{Car, Pedal};
+use self::car::Car;
 use self::track::{HALF_WIDTH, Track};
 use crate::simulator::{action_entry, action_specs};
-use crate::{Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
+use crate::{Error, Result, Simulator, SimulatorSnapshot, SimulatorState, raster};
 
 /// Distance from the centre line, in metres, at which the track is out of sight and the episode ends.
 const MAX_OFFSET: f32 = 34.0;
@@ -25,57 +25,73 @@ struct Control {
     keys: &'static [&'static str],
     /// Steering input: 1 left, −1 right, 0 straight.
     wheel: f32,
-    pedal: Pedal,
+    /// Pedals: 1 throttle, −1 brake, 0 neither.
+    gas: f32,
 }
 
 const fn control(
     name: &'static str,
     keys: &'static [&'static str],
     wheel: f32,
-    pedal: Pedal,
+    gas: f32,
 ) -> Control {
     Control {
         name,
         keys,
         wheel,
-        pedal,
+        gas,
     }
 }
 
 static ACTIONS: [Control; 9] = [
-    control("coast", &[], 0.0, Pedal::None),
-    control("throttle", &["ArrowUp", "W"], 0.0, Pedal::Throttle),
-    control("brake", &["ArrowDown", "S"], 0.0, Pedal::Brake),
-    control("left", &["ArrowLeft", "A"], 1.0, Pedal::None),
-    control("right", &["ArrowRight", "D"], -1.0, Pedal::None),
-    control(
-        "throttle-left",
-        &["ArrowUp+ArrowLeft", "W+A"],
-        1.0,
-        Pedal::Throttle,
-    ),
-    control(
-        "throttle-right",
-        &["ArrowUp+ArrowRight", "W+D"],
-        -1.0,
-        Pedal::Throttle,
-    ),
-    control(
-        "brake-left",
-        &["ArrowDown+ArrowLeft", "S+A"],
-        1.0,
-        Pedal::Brake,
-    ),
-    control(
-        "brake-right",
-        &["ArrowDown+ArrowRight", "S+D"],
-        -1.0,
-        Pedal::Brake,
-    ),
+    control("coast", &[], 0.0, 0.0),
+    control("throttle", &["ArrowUp", "W"], 0.0, 1.0),
+    control("brake", &["ArrowDown", "S"], 0.0, -1.0),
+    control("left", &["ArrowLeft", "A"], 1.0, 0.0),
+    control("right", &["ArrowRight", "D"], -1.0, 0.0),
+    control("throttle-left", &["ArrowUp+ArrowLeft", "W+A"], 1.0, 1.0),
+    control("throttle-right", &["ArrowUp+ArrowRight", "W+D"], -1.0, 1.0),
+    control("brake-left", &["ArrowDown+ArrowLeft", "S+A"], 1.0, -1.0),
+    control("brake-right", &["ArrowDown+ArrowRight", "S+D"], -1.0, -1.0),
 ];
+
+/// The only discrete action of a car with axes.
+const ANY: &str = "any";
+/// Index of the steering axis, right positive, and of the pedals, throttle positive.
+const STEERING: usize = 0;
+const GAS: usize = 1;
+
+/// The axes of a car with axes.
+fn axes() -> Vec<AxisSpec> {
+    let axis = |name: &str, negative: [&str; 2], positive: [&str; 2], inputs: &[AxisInput]| {
+        let keys = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        AxisSpec {
+            negative: keys(negative),
+            positive: keys(positive),
+            inputs: inputs.to_vec(),
+            ..AxisSpec::named(name)
+        }
+    };
+    vec![
+        axis(
+            "steering",
+            ["ArrowLeft", "A"],
+            ["ArrowRight", "D"],
+            &[AxisInput::LeftStickX, AxisInput::PointerX],
+        ),
+        axis(
+            "gas",
+            ["ArrowDown", "S"],
+            ["ArrowUp", "W"],
+            &[AxisInput::RightStickY, AxisInput::Triggers],
+        ),
+    ]
+}
 
 /// A track and the car on it.
 pub struct Drive {
+    /// Whether it has axes instead of actions.
+    has_axes: bool,
     seed: u64,
     track: Track,
     car: Car,
@@ -90,6 +106,7 @@ impl Drive {
     pub fn new(seed: u64) -> Self {
         let (track, start) = Track::new(seed);
         let mut drive = Self {
+            has_axes: false,
             seed,
             car: Car::at(start),
             track,
@@ -99,6 +116,24 @@ impl Drive {
         };
         drive.update_image();
         drive
+    }
+
+    /// As [`Drive::new`], with an axis for steering and one for the pedals instead of actions.
+    pub fn with_axes(seed: u64) -> Self {
+        Self {
+            has_axes: true,
+            ..Self::new(seed)
+        }
+    }
+
+    /// Wheel and gas of an action.
+    fn controls(&self, action: Action) -> Result<(f32, f32)> {
+        if self.has_axes {
+            action.check(1, axes().len()).map_err(Error::Argument)?;
+            return Ok((-action.axes[STEERING], action.axes[GAS]));
+        }
+        let control = action_entry(&ACTIONS, action)?;
+        Ok((control.wheel, control.gas))
     }
 
     /// The road's mean curvature in 1/m over the 12 m ahead of a car at `position` with this heading,
@@ -130,23 +165,34 @@ impl Drive {
 
 impl Simulator for Drive {
     fn info(&self) -> DatasetInfo {
+        let keys = ACTIONS.iter().map(|control| (control.name, control.keys));
+        let (name, actions, axes) = if self.has_axes {
+            let any = std::iter::once((ANY, &[][..]));
+            ("Steer", action_specs(any), axes())
+        } else {
+            ("Drive", action_specs(keys), Vec::new())
+        };
         DatasetInfo {
-            name: "Drive".into(),
+            name: name.into(),
             fps: car::FPS,
             image: [raster::IMAGE_SIDE; 2],
-            actions: action_specs(ACTIONS.iter().map(|control| (control.name, control.keys))),
+            actions,
+            axes,
         }
     }
 
     fn reset(&mut self, seed: u64) {
-        *self = Self::new(seed);
+        *self = Self {
+            has_axes: self.has_axes,
+            ..Self::new(seed)
+        };
     }
 
-    fn step(&mut self, action: u32) -> Result<()> {
-        let control = action_entry(&ACTIONS, action)?;
+    fn step(&mut self, action: Action) -> Result<()> {
+        let (wheel, gas) = self.controls(action)?;
         let before = self.track.locate(self.car.position());
         let on_grass = Self::is_grass(before.offset.abs());
-        self.car.drive(control.wheel, control.pedal, on_grass);
+        self.car.drive(wheel, gas, on_grass);
         let after = self.track.locate(self.car.position());
         let length = self.track.length();
         let driven =
@@ -190,17 +236,20 @@ impl Simulator for Drive {
     }
 
     /// A goal is a driving style: an offset from the centre line and a share of the possible speed.
-    fn action_toward(&self, goal: u64) -> Option<u32> {
+    fn action_toward(&self, goal: u64) -> Option<Action> {
         let byte = |shift: u32| (goal >> shift & 0xff) as f32 / 255.0;
         // One goal in eight may leave the road.
         let reach = if goal.is_multiple_of(8) { 2.2 } else { 0.7 };
         let offset = (byte(8) * 2.0 - 1.0) * reach * HALF_WIDTH;
-        let (wheel, pedal) = self
-            .car
-            .follow_line(&self.track, offset, 0.5 + 0.5 * byte(16));
-        let matches = |control: &Control| control.wheel == wheel && control.pedal == pedal;
+        let share = 0.5 + 0.5 * byte(16);
+        if self.has_axes {
+            let (wheel, gas) = self.car.follow_smoothly(&self.track, offset, share);
+            return Some(Action::with_axes(0, &[-wheel, gas]));
+        }
+        let (wheel, gas) = self.car.follow_line(&self.track, offset, share);
+        let matches = |control: &Control| control.wheel == wheel && control.gas == gas;
         let action = ACTIONS.iter().position(matches)?;
-        u32::try_from(action).ok()
+        Some(Action::from(u32::try_from(action).ok()?))
     }
 
     fn snapshot(&self) -> SimulatorSnapshot {

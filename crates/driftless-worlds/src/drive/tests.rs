@@ -12,7 +12,7 @@ const THROTTLE_RIGHT: u32 = 6;
 
 fn steps(drive: &mut Drive, action: u32, frames: usize) {
     for _ in 0..frames {
-        drive.step(action).unwrap();
+        drive.step(action.into()).unwrap();
     }
 }
 
@@ -20,7 +20,7 @@ fn steps(drive: &mut Drive, action: u32, frames: usize) {
 fn top_speed(on_grass: bool) -> f32 {
     let mut car = Drive::new(0).car;
     for _ in 0..200 {
-        car.drive(0.0, Pedal::Throttle, on_grass);
+        car.drive(0.0, 1.0, on_grass);
     }
     car.speed
 }
@@ -39,7 +39,7 @@ fn brake_stops_then_reverses() {
     steps(&mut drive, 0, 5);
     assert!(drive.car.speed < fast && drive.car.speed > 0.5 * fast);
     while drive.car.speed > 0.0 {
-        drive.step(BRAKE).unwrap();
+        drive.step(BRAKE.into()).unwrap();
     }
     assert_eq!(drive.car.speed, 0.0, "it stops before it reverses");
     steps(&mut drive, BRAKE, 30);
@@ -60,10 +60,10 @@ fn grass_is_slower_than_the_road() {
     };
     let mut off_road = drive.car;
     (off_road.x, off_road.y) = (off_road.x - 9.0 * ay, off_road.y + 9.0 * ax);
-    drive.step(0).unwrap();
+    drive.step(0.into()).unwrap();
     let on_road = drive.car.speed;
     drive.car = off_road;
-    drive.step(0).unwrap();
+    drive.step(0.into()).unwrap();
     assert!(drive.car.speed < on_road - 0.5);
 }
 
@@ -86,8 +86,50 @@ fn steering_turns_a_moving_car() {
     let mut fast = drive.car;
     fast.speed = 24.0;
     let before = fast.heading;
-    fast.drive(1.0, Pedal::None, false);
+    fast.drive(1.0, 0.0, false);
     assert!((fast.heading - before).sin() * FPS < 15.0 / 22.0);
+}
+
+#[test]
+fn axes_steer_as_far_as_they_are_turned() {
+    let played = |axes: [f32; 2]| {
+        let mut drive = Drive::with_axes(3);
+        for _ in 0..10 {
+            drive.step(Action::with_axes(0, &axes)).unwrap();
+        }
+        drive.car
+    };
+    // At the ends, as by keys.
+    let mut keys = Drive::new(3);
+    steps(&mut keys, THROTTLE_LEFT, 10);
+    assert_eq!(played([-1.0, 1.0]), keys.car);
+    let turn = |steering: f32| (played([steering, 1.0]).heading - Drive::new(3).car.heading).sin();
+    let turned = [-1.0, -0.4, 0.0, 0.4, 1.0].map(turn);
+    assert!(turned.is_sorted_by(|a, b| a > b), "{turned:?}");
+    assert!(played([0.0, 0.5]).speed < 0.6 * played([0.0, 1.0]).speed);
+    let mut drive = Drive::with_axes(3);
+    let error = drive.step(Action::with_axes(0, &[1.5])).unwrap_err();
+    assert!(error.to_string().contains("axis 0 is 1.5"), "{error}");
+}
+
+#[test]
+fn driver_of_axes_stays_on_the_road() {
+    let mut drive = Drive::with_axes(4);
+    let mut far = 0.0f32;
+    let mut between = 0;
+    for _ in 0..300 {
+        // Goal 1 keeps near the middle.
+        let action = drive.action_toward(1).unwrap();
+        between += usize::from((0.01..0.99).contains(&action.axes[0].abs()));
+        drive.step(action).unwrap();
+        far = far.max(drive.track.locate(drive.car.position()).offset.abs());
+    }
+    assert!(
+        drive.laps > 0.2 && far < HALF_WIDTH,
+        "{} laps, {far} m",
+        drive.laps
+    );
+    assert!(between > 200, "{between} of 300 frames between the ends");
 }
 
 /// Mean column of the road (grey) in the upper rows.

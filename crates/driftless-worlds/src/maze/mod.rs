@@ -10,8 +10,8 @@ mod sight;
 
 use std::f32::consts::TAU;
 
-use driftless_data::DatasetInfo;
 use driftless_data::layout::array::{ANGLE, COS, SIN, X, Y};
+use driftless_data::{Action, DatasetInfo};
 
 use self::layout::MazeLayout;
 pub use self::layout::WallBlock;
@@ -140,6 +140,7 @@ impl Simulator for Maze {
             fps: 15.0,
             image: [raster::IMAGE_SIDE; 2],
             actions: action_specs(ACTIONS.iter().map(|motion| (motion.name, motion.keys))),
+            axes: Vec::new(),
         }
     }
 
@@ -147,7 +148,7 @@ impl Simulator for Maze {
         *self = Self::new(seed);
     }
 
-    fn step(&mut self, action: u32) -> Result<()> {
+    fn step(&mut self, action: Action) -> Result<()> {
         let motion = action_entry(&ACTIONS, action)?;
         let before = self.layout.object_within(REACH, self.pose);
         let angle = i32::from(self.pose.angle) + motion.turn;
@@ -186,14 +187,14 @@ impl Simulator for Maze {
     }
 
     /// Goals are the open blocks.
-    fn action_toward(&self, goal: u64) -> Option<u32> {
+    fn action_toward(&self, goal: u64) -> Option<Action> {
         let [x, y] = self.layout.next_block(self.pose, goal)?;
         let bearing = (y - self.pose.y).atan2(x - self.pose.x) - self.pose.radians();
         let left = (bearing + TAU / 2.0).rem_euclid(TAU) - TAU / 2.0;
         // Straight on within about half a frame's turn; more than 35° is turned on the spot.
         let straight = left.abs() < 0.07;
         let walking = left.abs() < 0.61;
-        Some(if straight {
+        let action = if straight {
             FORWARD
         } else if left > 0.0 {
             if walking { FORWARD_LEFT } else { LEFT }
@@ -201,7 +202,8 @@ impl Simulator for Maze {
             FORWARD_RIGHT
         } else {
             RIGHT
-        })
+        };
+        Some(action.into())
     }
 
     fn turns(&self) -> Option<[u32; 2]> {

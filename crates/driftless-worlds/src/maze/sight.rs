@@ -144,7 +144,7 @@ mod tests {
         let mut maze = Maze::new(9);
         let [start, other] = [Maze::new(9), Maze::new(9)];
         for action in [1, 1, 7, 7, 4, 1, 1] {
-            maze.step(action).unwrap();
+            maze.step(action.into()).unwrap();
             let state = maze.state();
             let [x, y, angle] = [0, 1, 2].map(|i| state[i].1[0]);
             let seen = other.columns_from(driftless_data::Pose { x, y, angle });

@@ -66,7 +66,7 @@ fn turns_undo_each_other() {
     let mut maze = Maze::new(6);
     let before = maze.snapshot();
     for action in maze.turns().unwrap() {
-        maze.step(action).unwrap();
+        maze.step(action.into()).unwrap();
     }
     assert_eq!(maze.snapshot(), before);
 }
@@ -124,7 +124,7 @@ fn walker_slides_along_walls() {
         angle: FULL_TURN / 8,
     };
     let before = maze.pose;
-    maze.step(FORWARD).unwrap();
+    maze.step(FORWARD.into()).unwrap();
     assert!(maze.pose.x > before.x + 0.08);
     assert!(maze.pose.y <= 7.8);
 }
@@ -134,7 +134,7 @@ fn steps_follow_the_heading() {
     let mut maze = Maze::new(2);
     let go = |maze: &mut Maze, angle: u16, name: &str| {
         (maze.pose.x, maze.pose.y, maze.pose.angle) = (1.5, 1.5, angle);
-        maze.step(by_name(name)).unwrap();
+        maze.step(by_name(name).into()).unwrap();
         [maze.pose.x - 1.5, maze.pose.y - 1.5]
     };
     let near = |a: [f32; 2], b: [f32; 2]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
@@ -156,11 +156,11 @@ fn turns_are_reversible() {
     let first = maze.image.clone();
     let turns = 60;
     for _ in 0..turns {
-        maze.step(LEFT).unwrap();
+        maze.step(LEFT.into()).unwrap();
         assert_ne!(maze.image, first);
     }
     for _ in 0..turns {
-        maze.step(RIGHT).unwrap();
+        maze.step(RIGHT.into()).unwrap();
     }
     assert_eq!(maze.image, first);
 }
@@ -192,7 +192,7 @@ fn view_moves_against_the_turn() {
     maze.update_image();
     let ahead = middle(&maze);
     assert!((ahead - 31.5).abs() < 1.0, "{ahead}");
-    maze.step(LEFT).unwrap();
+    maze.step(LEFT.into()).unwrap();
     assert!(middle(&maze) > ahead + 4.0);
 }
 

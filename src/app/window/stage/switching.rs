@@ -32,7 +32,7 @@ impl Stage {
                 self.navigation.load_world_file(path, current)
             }
             Ok(DroppedFile::Episode) => self.open_episode(path, env),
-            Ok(DroppedFile::Actions) => read_actions(path, &session.world.actions)
+            Ok(DroppedFile::Actions) => read_actions(path, &session.world)
                 .map(|actions| self.play.game.send(InputCommand::Play(actions.into())))
                 .map_err(Into::into),
             Ok(DroppedFile::StartingScene) => match session.origin.clone() {

@@ -246,7 +246,11 @@ impl driftless_sim::Player for FailingPlayer {
         self.0.start(index, params)
     }
 
-    fn step(&mut self, _: u32, _: &SamplerParams) -> driftless_sim::Result<StageTimes> {
+    fn step(
+        &mut self,
+        _: driftless_data::Action,
+        _: &SamplerParams,
+    ) -> driftless_sim::Result<StageTimes> {
         panic!("index out of range");
     }
 

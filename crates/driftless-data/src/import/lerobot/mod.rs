@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use self::episode::{LerobotEpisode, REWARD_COLUMN};
 use self::rows::{EpisodeRows, RowColumns};
@@ -60,6 +61,21 @@ struct LerobotInfo {
 #[derive(Deserialize)]
 struct LerobotFeature {
     dtype: String,
+    /// Names of the elements: a list, or lists by the name of a dimension.
+    #[serde(default)]
+    names: Value,
+}
+
+impl LerobotFeature {
+    /// The names of the elements, if they are listed.
+    fn element_names(&self) -> Option<Vec<String>> {
+        let list = match &self.names {
+            Value::Object(dimensions) => dimensions.values().find_map(Value::as_array),
+            names => names.as_array(),
+        };
+        let name = |name: &Value| Some(name.as_str()?.to_owned());
+        list?.iter().map(name).collect()
+    }
 }
 
 /// A line of `meta/episodes.jsonl`.
@@ -246,6 +262,10 @@ impl RecordingSource for LerobotDataset {
 
     fn default_pairing(&self) -> ActionPairing {
         ActionPairing::TakenAt
+    }
+
+    fn axis_names(&self) -> Option<Vec<String>> {
+        self.info.features.get(&self.action_key)?.element_names()
     }
 
     fn read(

@@ -54,13 +54,15 @@ fn norm(width: usize) -> KernelCase {
 
 /// Embeddings added to all rows, or to one row each.
 fn conditioning(rows_of: (u32, u32)) -> KernelCase {
+    const AXES: usize = 3;
     let (rows, width) = (6usize, 10usize);
     let mut t = CaseInputs::new(1);
     t.frame.action = 2;
     t.passes = vec![bytemuck::Zeroable::zeroed(); 2];
     (t.passes[1].tau, t.passes[1].step_index) = (0.37, 1);
-    let tables = [3, 16, 4].map(|n| t.random(n * width));
-    let [action, signal, step_size] = tables.clone().map(|table| t.weights.push(&table));
+    let tables = [3, 16, 4, AXES].map(|n| t.random(n * width));
+    let [action, signal, step_size, axes] = tables.clone().map(|table| t.weights.push(&table));
+    t.frame.axes[..AXES].copy_from_slice(&[0.5, -1.0, 0.25]);
     let (start, numbers) = t.random_region(rows * width);
     let y = t.nan_region(rows * width);
     let args = EmbedConditioningArgs {
@@ -74,13 +76,16 @@ fn conditioning(rows_of: (u32, u32)) -> KernelCase {
         action_row: rows_of.0,
         signal_row: rows_of.1,
         pass_index: 1,
-        unused: [0; 2],
+        axes,
+        axis_count: AXES as u32,
     };
     let mut values = numbers;
     for (at, value) in values.iter_mut().enumerate() {
         let (row, i) = ((at / width) as u32, at % width);
         if [NONE, row].contains(&rows_of.0) {
-            *value += tables[0][2 * width + i];
+            let row = &tables[3][i * AXES..(i + 1) * AXES];
+            let turned = 0.5 * row[0] - row[1] + 0.25 * row[2];
+            *value += tables[0][2 * width + i] + turned;
         }
         if [NONE, row].contains(&rows_of.1) {
             let waves = (0..16).map(|k| {

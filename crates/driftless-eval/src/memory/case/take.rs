@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_data::layout::array::{ANGLE, X, Y};
-use driftless_data::{Clip, Pose};
+use driftless_data::{Action, Clip, Pose};
 use driftless_worlds::Simulator;
 use driftless_worlds::maze::{Maze, Sight, WallBlock};
 
@@ -21,7 +21,7 @@ pub(super) const MAX_START: usize = 96;
 pub(super) const SAME_PLACE: f32 = 0.1;
 const SAME_DIRECTION: f32 = 4.0 / 360.0 * TAU;
 /// The idle action of the maze.
-const IDLE: u32 = 0;
+const IDLE: Action = Action::IDLE;
 /// A look to both sides: a quarter of these frames to the left, back and to the right, and back.
 pub(super) const SWAY: usize = 12;
 
@@ -31,7 +31,7 @@ pub(super) struct Take {
     seed: u64,
     pub maze: Maze,
     images: Vec<u8>,
-    actions: Vec<u32>,
+    actions: Vec<Action>,
     pub poses: Vec<Pose>,
     sights: Vec<Vec<Sight>>,
 }
@@ -51,7 +51,7 @@ impl Take {
         Ok(take)
     }
 
-    fn keep(&mut self, action: u32) -> Result<()> {
+    fn keep(&mut self, action: Action) -> Result<()> {
         self.images.extend_from_slice(self.maze.image());
         self.actions.push(action);
         self.poses.push(pose(&self.maze)?);
@@ -59,7 +59,8 @@ impl Take {
         Ok(())
     }
 
-    pub fn step(&mut self, action: u32) -> Result<()> {
+    pub fn step(&mut self, action: impl Into<Action>) -> Result<()> {
+        let action = action.into();
         self.maze.step(action)?;
         self.keep(action)
     }
