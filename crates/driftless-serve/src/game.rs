@@ -13,6 +13,7 @@ use driftless_sim::{
 };
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::link::Link;
 use crate::metrics::{Metrics, Refusal, count};
@@ -368,8 +369,10 @@ impl Game {
         let Some(out) = &self.out else {
             return;
         };
-        if out.try_send(Outgoing::Text(reply.to_json())).is_err() {
-            self.metrics.refuse(Refusal::Silent);
+        if let Err(error) = out.try_send(Outgoing::Text(reply.to_json())) {
+            if matches!(error, TrySendError::Full(_)) {
+                self.metrics.refuse(Refusal::Silent);
+            }
             self.lose_link();
         }
     }
