@@ -69,11 +69,9 @@ function onScreen() {
 function fit() {
   const side = $("real").hidden ? 1 : 2;
   const stage = $("stage").clientWidth;
-  const beside = side === 2 && stage > 480;
-  const width = beside ? (stage - 16) / 2 : stage;
+  const width = side === 2 ? (stage - 14) / 2 : stage;
   const touch = document.body.classList.contains("touch");
-  let height = innerHeight - (touch ? 330 : 250);
-  if (side === 2 && !beside) height /= 2;
+  const height = innerHeight - (touch ? 340 : 250);
   const dense = devicePixelRatio || 1;
   for (const canvas of [$("picture"), $("truth")]) {
     const most = Math.min(width / canvas.width, Math.max(height, 190) / canvas.height) * dense;
@@ -95,12 +93,14 @@ setInterval(() => {
   const sum = recent.bytes.reduce((all, [, bytes]) => all + bytes, 0);
   const sorted = [...recent.latency].sort((a, b) => a - b);
   const parts = [
-    sorted.length ? `key to picture ${Math.round(sorted[sorted.length >> 1])} ms` : "key to picture –",
+    `key to picture ${sorted.length ? Math.round(sorted[sorted.length >> 1]) : "–"} ms`,
     `${(recent.drawn.length / 2).toFixed(0)} frames/s`,
-    `made in ${frame.made.toFixed(1)} ms`,
-    `${(sum / 2000).toFixed(0)} kB/s ${["RGB", "JPEG", "PNG"][frame.format]}`,
   ];
-  if (frame.score) parts.push(`score ${frame.score.toFixed(0)}`);
+  if (innerWidth > 600) {
+    parts.push(`${(sum / 2000).toFixed(0)} kB/s ${["RGB", "JPEG", "PNG"][frame.format]}`, `made in ${frame.made.toFixed(1)} ms`);
+  }
+  const score = Math.round(frame.score);
+  if (score) parts.push(`score ${score}`);
   $("stats").textContent = parts.join(" · ");
 }, 500);
 
@@ -202,7 +202,9 @@ function enter(world, clip, seed, settings) {
   const keyed = world.actions.filter(({ keys }) => keys.length && !keys[0].includes("+"));
   $("keys").replaceChildren(...keyed.flatMap(({ name, keys }) => {
     const caps = keys.filter((key) => !key.includes("+")).map((key) => Object.assign(document.createElement("kbd"), { textContent: key.replace("Arrow", "") }));
-    return [...caps.flatMap((cap) => [cap, " "]), `${name}   `];
+    const group = document.createElement("span");
+    group.append(...caps.flatMap((cap) => [cap, " "]), name);
+    return [group, " "];
   }));
   tuning.build(world, settings);
   $("world").value = world.name;
@@ -217,7 +219,7 @@ function enter(world, clip, seed, settings) {
 
 const newSeed = () => Math.floor(Math.random() * 2 ** 24);
 game.addEventListener("welcome", ({ detail: { worlds, players, max_players } }) => {
-  $("players").textContent = `${players} of ${max_players} playing`;
+  $("players").textContent = players ? `${players} of ${max_players} places taken` : "";
   if (state.world) return;
   state.worlds = worlds;
   $("world").replaceChildren(...worlds.map(({ name, title }) => new Option(title, name)));

@@ -86,6 +86,8 @@ export class Input {
     const others = document.createElement("div");
     others.className = "others";
     others.append(...this.others().map(({ name, key }) => button(name, key, name, "")));
+    // Nothing else to press: room for both thumbs.
+    cross.classList.toggle("alone", others.childElementCount === 0);
     pad.append(cross, others);
     this.listenTo(pad);
   }

@@ -51,10 +51,17 @@ export class TuningPanel {
       control.oninput = () => text(read());
       control.onchange = () => { const value = read(); show(value); changed(value); };
     }
-    this.fields.set(info.name, show);
+    this.fields.set(info.name, (value) => { show(value); label.hidden = !this.isUsed(info.name); });
     show(value);
+    label.hidden = !this.isUsed(info.name);
     label.append(info.label, output, control);
     return label;
+  }
+
+  // The adaptive solver chooses its own steps, and only it has a tolerance.
+  isUsed(name) {
+    const adaptive = this.values.solver === "adaptive";
+    return name === "steps" ? !adaptive : name === "tolerance" ? adaptive : true;
   }
 
   // The shortcut solver takes powers of two.
