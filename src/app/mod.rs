@@ -5,6 +5,7 @@
 
 mod about;
 mod adapter;
+mod agent_view;
 mod browse;
 mod cards;
 mod commands_page;

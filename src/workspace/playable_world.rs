@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use driftless_agent::{Agent, AgentPlayer, AgentPolicy};
 use driftless_clip::ClipOrigin;
 use driftless_data::{Action, Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
@@ -185,14 +186,20 @@ impl PlayableWorld {
         Self {
             world: DatasetInfo::from(&config),
             sampling: SamplerParams::of_world(&config),
-            dynamics: Some(config.dynamics),
+            dynamics: Some(config.dynamics.clone()),
             published: false,
             first_clip,
             game: None,
             origin: Some(origin),
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
-                let world = LearnedWorld::new(engine, Arc::clone(&clips));
+                let mut world = LearnedWorld::new(engine, Arc::clone(&clips));
+                if let Some(agent) = agent_of(&folder, &config) {
+                    let player = AgentPlayer::new(agent, AgentPolicy::Trained, rand::random());
+                    if let Err(error) = world.set_agent(Some(player)) {
+                        tracing::warn!("the world's agent does not play: {error}");
+                    }
+                }
                 Ok(Box::new(world.with_notes(notes.clone())))
             }),
         }
@@ -211,6 +218,18 @@ impl PlayableWorld {
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }
     }
+}
+
+/// The agent beside a world, if there is one. A damaged one only does not play.
+fn agent_of(folder: &Path, world: &WorldConfig) -> Option<Arc<Agent>> {
+    if !Agent::is_in(folder) {
+        return None;
+    }
+    let agent = Agent::read(folder, world);
+    agent
+        .map_err(|error| tracing::warn!("the world's agent does not play: {error}"))
+        .ok()
+        .map(Arc::new)
 }
 
 /// A world's starting clips and the index of the first to play. If `clip` names a file for

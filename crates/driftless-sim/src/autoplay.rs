@@ -1,4 +1,5 @@
-//! Lets a world play itself: a simulator under its scripted player, a learned world under random held actions.
+//! Lets a world play itself: a simulator under its scripted player, a learned world under its agent, or without one
+//! under random held actions.
 
 use driftless_data::Action;
 use driftless_engine::rollout::random_held_actions;

@@ -1,9 +1,10 @@
 //! What the world-model thread makes: frames, and what they carry.
 
-use driftless_data::Action;
 use std::sync::Arc;
 use std::time::Instant;
 
+use driftless_agent::Decision;
+use driftless_data::Action;
 use driftless_engine::{FrameTexture, Outcome, SamplerParams, StageTimes};
 
 use super::{GroundTruth, Inspection, TimelinePosition, TracedPass};
@@ -94,6 +95,8 @@ pub struct Diagnostics {
     /// The surprise of the true frame ([`driftless_engine::Sampler::surprise`]); `None` without
     /// [`super::CaptureCommand::Measure`] or without ground truth.
     pub surprise: Option<f32>,
+    /// What the world's agent thinks of the frame; `None` without an agent.
+    pub decision: Option<Arc<Decision>>,
 }
 
 /// The image of a frame, in memory or on the window's device.

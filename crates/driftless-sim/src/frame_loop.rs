@@ -202,6 +202,7 @@ impl SimLoop {
             inspection: world.inspection()?.map(Arc::new),
             drift: measured.then(|| world.drift()).transpose()?,
             surprise,
+            decision: world.decide()?.map(Arc::new),
         })
     }
 

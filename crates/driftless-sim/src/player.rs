@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use driftless_agent::AgentPlayer;
+use driftless_agent::{AgentPlayer, Decision};
 use driftless_data::{Action, Clip};
 use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
@@ -169,6 +169,8 @@ pub struct LearnedWorld {
     last_start: LastStart,
     inspecting: bool,
     agent: Option<AgentPlayer>,
+    /// What the agent thinks of the last frame, once it was asked.
+    decision: Option<Decision>,
 }
 
 /// The starting clip with this index.
@@ -201,6 +203,7 @@ impl LearnedWorld {
             last_start: LastStart::Own(0),
             inspecting: false,
             agent: None,
+            decision: None,
         }
     }
 
@@ -243,6 +246,7 @@ impl LearnedWorld {
     /// Returns an error if the clip does not fit the world, if a parameter is out of range, or if
     /// the device fails.
     pub fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
+        self.decision = None;
         self.engine.reset(clip, params)?;
         self.last_start = LastStart::Given(clip.clone());
         Ok(())
@@ -356,12 +360,14 @@ impl Player for LearnedWorld {
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
         let clip = clip_at(&self.clips, index)?;
+        self.decision = None;
         self.engine.reset(clip, params)?;
         self.last_start = LastStart::Own(index);
         Ok(())
     }
 
     fn step(&mut self, action: Action, params: &SamplerParams) -> Result<StageTimes> {
+        self.decision = None;
         Ok(self.engine.step(action, params)?)
     }
 
@@ -375,9 +381,19 @@ impl Player for LearnedWorld {
 
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
         match saved {
-            PlayerSnapshot::Learned(snapshot) => Ok(self.engine.restore(snapshot)?),
+            PlayerSnapshot::Learned(snapshot) => {
+                self.decision = None;
+                Ok(self.engine.restore(snapshot)?)
+            }
             _ => Err(PlayerSnapshot::wrong_kind()),
         }
+    }
+
+    /// The agent's. Before it has seen a frame, it waits.
+    fn scripted_action(&mut self) -> Option<Action> {
+        self.agent.as_ref()?;
+        let decision = self.decide().ok().flatten();
+        Some(decision.map_or(Action::IDLE, |decision| decision.action.into()))
     }
 
     fn learned(&self) -> Option<&Self> {

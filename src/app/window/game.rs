@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::Key;
 
+use driftless_agent::Decision;
 use driftless_data::Action;
 use driftless_engine::{GpuSource, SamplerParams};
 use driftless_sim::{
@@ -142,6 +143,11 @@ impl GameState {
             self.send(PlaybackCommand::Pause);
         }
         was_playing
+    }
+
+    /// What the world's agent thinks of the frame that is shown, if the world has one.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.frame.as_ref()?.diagnostics.decision.as_deref()
     }
 
     /// Lets the world play itself, or hands it back to the person.

@@ -15,7 +15,9 @@ use crate::app::keys::Shortcut;
 use crate::app::new_world::banner::BannerAction;
 use crate::app::present::FrameCallback;
 use crate::app::recovery::Recovery;
-use crate::app::{cards, controls, denoising, hud, inspect, plots, present, theme, timeline};
+use crate::app::{
+    agent_view, cards, controls, denoising, hud, inspect, plots, present, theme, timeline,
+};
 
 /// Width of the Tuning panel, in points.
 const TUNING_WIDTH: f32 = 280.0;
@@ -281,6 +283,9 @@ impl GameView<'_> {
             let learned = game.session.learned;
             hud::show(ui, space, &game.stats, number, &game.engine, learned);
         }
+        if let Some(decision) = game.decision().filter(|_| game.autoplay) {
+            agent_view::show(ui, space, decision, &game.session.world.actions);
+        }
         if let Some(failure) = game.failure() {
             match cards::failure(ui, space, &failure.what, failure.device) {
                 Some(FailureChoice::ContinueOnCpu) => self.play.continue_on_cpu(),
@@ -314,7 +319,11 @@ impl GameView<'_> {
         } else if game.is_paused() && !self.env.preferences.welcome {
             Some("PAUSED")
         } else {
-            game.autoplay.then_some("PLAYS ITSELF")
+            let player = match game.decision() {
+                Some(_) => "THE AGENT PLAYS",
+                None => "PLAYS ITSELF",
+            };
+            game.autoplay.then_some(player)
         }
     }
 

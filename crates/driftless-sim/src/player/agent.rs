@@ -12,22 +12,23 @@ impl LearnedWorld {
     /// Returns an error if the backend does not tell what an agent sees; the CPU engine does.
     pub fn set_agent(&mut self, agent: Option<AgentPlayer>) -> Result<()> {
         self.engine.record_tokens(agent.is_some())?;
-        self.agent = agent;
+        (self.agent, self.decision) = (agent, None);
         Ok(())
     }
 
-    /// What the agent would do next. `None` without one, before the first frame that it sees, and after a
+    /// What the agent would do next, the same however often it is asked. `None` without one, before the first frame that it sees, and after a
     /// snapshot was restored, until the next frame.
     ///
     /// # Errors
     /// Returns an error if the agent is of another world.
     pub fn decide(&mut self) -> Result<Option<Decision>> {
-        match &mut self.agent {
-            Some(agent) if self.engine.tokens().is_some() => {
-                Ok(Some(agent.decide(&mut self.engine)?))
-            }
-            _ => Ok(None),
+        if let Some(agent) = &mut self.agent
+            && self.decision.is_none()
+            && self.engine.tokens().is_some()
+        {
+            self.decision = Some(agent.decide(&mut self.engine)?);
         }
+        Ok(self.decision.clone())
     }
 }
 
@@ -37,6 +38,7 @@ mod tests {
 
     use driftless_agent::testing::agent;
     use driftless_agent::{AgentPlayer, AgentPolicy};
+    use driftless_data::Action;
     use driftless_engine::SamplerParams;
     use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
 
@@ -56,6 +58,8 @@ mod tests {
         alone.start(0, &params).unwrap();
         for frame in 0..6 {
             let decision = watched.decide().unwrap().unwrap();
+            assert_eq!(watched.decide().unwrap().unwrap(), decision);
+            assert_eq!(watched.scripted_action().unwrap(), decision.action);
             assert_eq!(decision.probabilities.len(), 3);
             let action = if frame % 2 == 0 { decision.action } else { 1 };
             watched.step(action.into(), &params).unwrap();
@@ -65,6 +69,8 @@ mod tests {
         assert!(snapshot == alone.snapshot().unwrap());
         watched.restore(&snapshot).unwrap();
         assert_eq!(watched.decide().unwrap(), None);
+        assert_eq!(watched.scripted_action(), Some(Action::IDLE));
+        assert_eq!(alone.scripted_action(), None);
         watched.step(0.into(), &params).unwrap();
         assert!(watched.decide().unwrap().is_some());
         watched.set_agent(None).unwrap();
