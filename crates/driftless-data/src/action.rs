@@ -36,6 +36,10 @@ pub struct AxisSpec {
     /// What moves the axis besides keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<AxisInput>,
+    /// Seconds that the axis takes from rest to an end while a person plays, however fast keys and sticks are; 0
+    /// for none.
+    #[serde(default, skip_serializing_if = "AxisSpec::is_at_once")]
+    pub ramp: f32,
 }
 
 /// A device that moves an axis. Right and up are positive.
@@ -76,6 +80,24 @@ impl AxisSpec {
             negative: Vec::new(),
             positive: Vec::new(),
             inputs: Vec::new(),
+            ramp: 0.0,
+        }
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_at_once(ramp: &f32) -> bool {
+        *ramp == 0.0
+    }
+
+    /// The most that the axis moves in a frame while a person plays at this frame rate.
+    pub fn largest_step(&self, fps: f32) -> f32 {
+        if self.ramp > 0.0 {
+            1.0 / (self.ramp * fps)
+        } else {
+            f32::INFINITY
         }
     }
 
@@ -99,7 +121,10 @@ pub fn check_axes(axes: &[AxisSpec]) -> Result<(), String> {
         ));
     }
     let mut names = BTreeSet::new();
-    for AxisSpec { name, range, .. } in axes {
+    for AxisSpec {
+        name, range, ramp, ..
+    } in axes
+    {
         if name.is_empty() || !names.insert(name) {
             return Err(format!(
                 "axes: the name `{name}` is empty or occurs twice, expected one for each"
@@ -109,6 +134,11 @@ pub fn check_axes(axes: &[AxisSpec]) -> Result<(), String> {
         if !(low.is_finite() && high.is_finite() && low < high) {
             return Err(format!(
                 "axis `{name}`: the range is {low} to {high}, expected the lower number first"
+            ));
+        }
+        if !(0.0..=60.0).contains(ramp) {
+            return Err(format!(
+                "axis `{name}`: the ramp is {ramp} s, expected 0 to 60"
             ));
         }
     }
@@ -242,6 +272,11 @@ mod tests {
         assert!(check_axes(&[axis("a", unit), axis("b", unit)]).is_ok());
         assert!(wrong(&[axis("a", unit), axis("a", unit)]).contains("`a`"));
         assert!(wrong(&[axis("a", [1.0, 1.0])]).contains("axis `a`: the range"));
+        let slow = AxisSpec {
+            ramp: f32::NAN,
+            ..AxisSpec::named("a")
+        };
+        assert!(wrong(&[slow]).contains("axis `a`: the ramp is NaN"));
         let many: Vec<_> = (0..17).map(|i| axis(&i.to_string(), unit)).collect();
         assert!(wrong(&many).contains("axes are 17, expected at most 16"));
     }

@@ -157,6 +157,7 @@ impl fmt::Display for CheckpointSummary {
             fps,
             image: [height, width],
             actions,
+            axes,
             tokenizer: t,
             dynamics: d,
             sampling,
@@ -215,6 +216,10 @@ impl fmt::Display for CheckpointSummary {
             })
             .collect();
         writeln!(f, "actions    {}", names.join(", "))?;
+        if !axes.is_empty() {
+            let axes: Vec<_> = axes.iter().map(|axis| printable(&axis.name)).collect();
+            writeln!(f, "axes       {}", axes.join(", "))?;
+        }
         writeln!(
             f,
             "sampling   K = {}, temperature {}, context signal {} by default",

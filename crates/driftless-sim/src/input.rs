@@ -11,8 +11,10 @@ use super::{Notice, Player};
 
 /// The user's input. What the user should know comes back as a notice.
 pub(super) struct Input {
-    /// Numbers of actions and axes of the world.
-    counts: [usize; 2],
+    /// Number of actions of the world.
+    actions: usize,
+    /// Of each axis, the most that it moves in a frame.
+    axis_steps: Vec<f32>,
     held: Action,
     /// Whether no frame has taken the held action yet.
     untaken: bool,
@@ -33,10 +35,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// No key is held. The world has so many actions and axes.
-    pub fn new(counts: [usize; 2]) -> Self {
+    /// No key is held. The world has so many actions, and axes that move so far in a frame.
+    pub fn new(actions: usize, axis_steps: Vec<f32>) -> Self {
         Self {
-            counts,
+            actions,
+            axis_steps,
             held: Action::IDLE,
             untaken: false,
             tapped: None,
@@ -52,8 +55,7 @@ impl Input {
 
     /// Holds `action`. `changed_at` is `None` if its latency is not to be measured.
     pub fn hold(&mut self, action: Action, changed_at: Option<Instant>) -> Option<Notice> {
-        let [actions, axes] = self.counts;
-        if let Err(what) = action.check(actions, axes) {
+        if let Err(what) = action.check(self.actions, self.axis_steps.len()) {
             return Some(Notice::UnknownAction(what));
         }
         if action == self.held {
@@ -90,7 +92,7 @@ impl Input {
 
     /// Plays actions before the held one, unless one of them is unknown.
     pub fn play(&mut self, script: ActionScript) -> Option<Notice> {
-        if let Err(what) = script.check(self.counts) {
+        if let Err(what) = script.check([self.actions, self.axis_steps.len()]) {
             return Some(Notice::ScriptRejected(what));
         }
         self.script = script;
@@ -133,10 +135,11 @@ impl Input {
         self.from_game = false;
         let Some(action) = self.script.next() else {
             if self.takes_held(number) {
-                self.current = self.tapped.take().unwrap_or_else(|| {
+                let wanted = self.tapped.take().unwrap_or_else(|| {
                     self.untaken = false;
                     self.held
                 });
+                self.current = self.towards(wanted);
             }
             return (self.current, None);
         };
@@ -145,6 +148,18 @@ impl Input {
         self.changed_params = self.script.changed_params();
         let finished = self.script.is_finished();
         (action, finished.then_some(Notice::ScriptFinished))
+    }
+
+    /// This action with its axes only as far from the last ones as they move in a frame.
+    fn towards(&self, mut action: Action) -> Action {
+        let steps = self.axis_steps.iter();
+        for ((axis, last), step) in action.axes.iter_mut().zip(self.current.axes).zip(steps) {
+            // What is near enough is reached exactly.
+            if (*axis - last).abs() > *step {
+                *axis = last + step.copysign(*axis - last);
+            }
+        }
+        action
     }
 
     /// Whether the last action was taken from a game that is played again.
@@ -194,7 +209,7 @@ mod tests {
 
     /// Of a world with so many actions and one axis.
     fn input(actions: usize) -> Input {
-        Input::new([actions, 1])
+        Input::new(actions, vec![f32::INFINITY])
     }
 
     #[test]
@@ -248,6 +263,23 @@ mod tests {
         input.hold(left, None);
         input.hold(half, None);
         assert_eq!(input.next_action(2).0, half);
+    }
+
+    #[test]
+    fn slow_axes_reach_their_ends_in_time() {
+        let mut input = Input::new(1, vec![0.25, f32::INFINITY]);
+        let mut number = 0;
+        let mut play = |axes: [f32; 2]| {
+            input.hold(Action::with_axes(0, &axes), None);
+            number += 1;
+            let [slow, fast, ..] = input.next_action(number).0.axes;
+            [slow, fast]
+        };
+        let held = [0, 1, 2, 3, 4].map(|_| play([1.0, -1.0]));
+        assert_eq!(held.map(|[slow, _]| slow), [0.25, 0.5, 0.75, 1.0, 1.0]);
+        assert_eq!(held[0][1], -1.0);
+        assert_eq!(play([0.9, 0.0]), [0.9, 0.0]);
+        assert!((play([-1.0, 0.0])[0] - 0.65).abs() < 1e-6);
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub trait Player: Send {
         0
     }
 
+    /// The most that each axis moves in a frame while a person plays.
+    fn axis_steps(&self) -> Vec<f32> {
+        vec![f32::INFINITY; self.axes()]
+    }
+
     /// Number of starting clips, at least 1.
     fn start_count(&self) -> usize;
 
@@ -354,6 +359,12 @@ impl Player for LearnedWorld {
         self.engine.world().axes.len()
     }
 
+    fn axis_steps(&self) -> Vec<f32> {
+        let world = self.engine.world();
+        let axes = world.axes.iter();
+        axes.map(|axis| axis.largest_step(world.fps)).collect()
+    }
+
     fn start_count(&self) -> usize {
         self.clips.len()
     }
@@ -412,7 +423,8 @@ pub struct SimulatedWorld {
     name: String,
     size: [usize; 2],
     actions: usize,
-    axes: usize,
+    /// Of each axis, the most that it moves in a frame.
+    axis_steps: Vec<f32>,
     seed: u64,
     /// Plays by itself, once it has been asked to.
     agent: Option<PolicyAgent>,
@@ -427,7 +439,11 @@ impl SimulatedWorld {
             name: info.name,
             size: info.image,
             actions: info.actions.len(),
-            axes: info.axes.len(),
+            axis_steps: info
+                .axes
+                .iter()
+                .map(|axis| axis.largest_step(info.fps))
+                .collect(),
             seed: 0,
             agent: None,
         }
@@ -452,7 +468,11 @@ impl Player for SimulatedWorld {
     }
 
     fn axes(&self) -> usize {
-        self.axes
+        self.axis_steps.len()
+    }
+
+    fn axis_steps(&self) -> Vec<f32> {
+        self.axis_steps.clone()
     }
 
     /// Every index is a start, since it is added to the seed. A recording must hold it exactly.

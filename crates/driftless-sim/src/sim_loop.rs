@@ -60,14 +60,14 @@ impl SimLoop {
         if let Some(learned) = player.learned_mut() {
             learned.set_keep_on_device(exit.session.is_none());
         }
-        let counts = [player.actions(), player.axes()];
+        let input = Input::new(player.actions(), player.axis_steps());
         Self {
             commands,
             outbox,
             exit,
             player,
             pacer: Pacer::new(options.pace, options.paused),
-            input: Input::new(counts),
+            input,
             params: ParamsState::new(options.params, options.random_seed),
             episode: EpisodeState::new(options.clip, options.restart_at_end),
             snapshots: SnapshotSchedule::default(),

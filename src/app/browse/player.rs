@@ -52,7 +52,7 @@ pub(super) fn ui(ui: &mut Ui, view: &mut View) -> Option<Asked> {
         text += &format!(", reward {reward}");
     }
     ui.label(RichText::new(text).color(palette.muted));
-    tracks::ui(ui, shown, &info.actions);
+    tracks::ui(ui, shown, info);
     ui.add_space(6.0);
     buttons(ui, shown, is_busy)
 }
