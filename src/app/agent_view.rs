@@ -11,9 +11,9 @@ use super::theme;
 /// Actions that are shown; of more, the likeliest.
 const MAX_ROWS: usize = 10;
 /// Width of the overlay's content and height of a row, in points.
-const SIZE: [f32; 2] = [190.0, 16.0];
+const SIZE: [f32; 2] = [226.0, 16.0];
 /// Where the bars begin, and their length at a probability of 1.
-const BAR: [f32; 2] = [84.0, 66.0];
+const BAR: [f32; 2] = [112.0, 74.0];
 
 /// Draws the overlay in the lower left of `space`.
 pub(super) fn show(ui: &Ui, space: Rect, decision: &Decision, actions: &[ActionSpec]) {
@@ -77,7 +77,7 @@ fn draw(ui: &mut Ui, decision: &Decision, actions: &[ActionSpec]) {
         let name = actions
             .get(i)
             .map_or_else(|| i.to_string(), |action| action.name.clone());
-        let name: String = name.chars().take(11).collect();
+        let name: String = name.chars().take(15).collect();
         text(y, Align2::LEFT_CENTER, name, colour);
         let [start, length] = BAR;
         let left = rect.left() + start;

@@ -25,13 +25,8 @@ pub enum Error {
         what: String,
     },
     /// The file is not there, and nothing may be downloaded.
-    #[error("{file} of {repository} has not been downloaded yet, and offline nothing is")]
-    Offline {
-        /// `OWNER/NAME`.
-        repository: String,
-        /// The file, or `any file`.
-        file: String,
-    },
+    #[error("{0} has not been downloaded yet, and offline nothing is")]
+    Offline(String),
     /// The server could not be reached, or gave another answer than expected. What has arrived is kept.
     #[error("cannot get {file} of {repository}: {what}")]
     Server {

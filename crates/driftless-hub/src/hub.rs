@@ -121,7 +121,7 @@ impl Hub {
                     let path = repository.file(file, watch)?;
                     folder = path.parent().map(Path::to_path_buf);
                 }
-                folder.ok_or_else(|| repository.missing("any file"))
+                folder.ok_or_else(|| repository.missing(None))
             }
         }
     }
@@ -168,7 +168,7 @@ impl<'a> Repository<'a> {
         let folder = self.cache.join(self.repo.folder_name());
         let revision = folder.join("refs").join(self.repo.revision());
         let Ok(commit) = std::fs::read_to_string(&revision) else {
-            return Err(self.missing("any file"));
+            return Err(self.missing(None));
         };
         let root = folder.join("snapshots").join(commit.trim());
         let mut files = Vec::new();
@@ -195,7 +195,7 @@ impl<'a> Repository<'a> {
             return Ok(path);
         }
         let Some((api, remote)) = &self.remote else {
-            return Err(self.missing(file));
+            return Err(self.missing(Some(file)));
         };
         let metadata = self.ask(file, || api.metadata(&remote.url(file)))?;
         let etag = metadata.etag().to_owned();
@@ -251,11 +251,12 @@ impl<'a> Repository<'a> {
         }
     }
 
-    fn missing(&self, file: &str) -> Error {
-        Error::Offline {
-            repository: self.name.to_owned(),
-            file: file.to_owned(),
-        }
+    /// The file, or else anything, is not there.
+    fn missing(&self, file: Option<&str>) -> Error {
+        Error::Offline(match file {
+            Some(file) => format!("{file} of {}", self.name),
+            None => self.name.to_owned(),
+        })
     }
 }
 
