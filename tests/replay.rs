@@ -376,7 +376,7 @@ fn unknown_actions_are_refused() {
     );
     let error = failure(&["play", "--actions", path_str(&maze)]);
     assert!(
-        error.contains("array `action`: holds 7, expected 0 to 2"),
+        error.contains("unknown action 7, expected 0 to 2"),
         "{error}"
     );
     let file = folder.path().join("keys.txt");

@@ -37,7 +37,7 @@ pub(super) fn welcome(
                 ui.label(RichText::new(world).heading().color(palette.text));
                 ui.label(RichText::new(what).color(palette.text));
                 ui.add_space(4.0);
-                for bound in keys.listed_actions() {
+                for bound in keys.listed_actions().chain(keys.listed_axes()) {
                     ui.horizontal_wrapped(|ui| {
                         chords(ui, bound, &HeldKeys::default());
                         ui.label(RichText::new(readable(&bound.name)).color(palette.text));

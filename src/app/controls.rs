@@ -141,10 +141,10 @@ impl ControlBar<'_> {
             ui.label(RichText::new(readable(&bound.name)).color(colour));
             ui.add_space(8.0);
         }
-        for axis in self.keys.axes() {
-            chords(ui, &axis.listed, self.held);
+        for axis in self.keys.listed_axes() {
+            chords(ui, axis, self.held);
             let muted = theme::palette(ui).muted;
-            ui.label(RichText::new(readable(&axis.listed.name)).color(muted));
+            ui.label(RichText::new(readable(&axis.name)).color(muted));
             ui.add_space(8.0);
         }
     }
@@ -155,8 +155,7 @@ impl ControlBar<'_> {
             ui.spacing_mut().item_spacing.y = 4.0;
             let tallest = ui.content_rect().height() - 90.0;
             ScrollArea::vertical().max_height(tallest).show(ui, |ui| {
-                let axes = self.keys.axes().iter().map(|axis| &axis.listed);
-                for bound in self.keys.listed_actions().chain(axes) {
+                for bound in self.keys.listed_actions().chain(self.keys.listed_axes()) {
                     ui.horizontal(|ui| {
                         chords(ui, bound, self.held);
                         ui.label(readable(&bound.name));
@@ -182,8 +181,7 @@ impl ControlBar<'_> {
     fn plan(&self, width: f32) -> Plan {
         let keys = |bound: &BoundAction| bound.chords.iter().map(Vec::len).sum::<usize>() as f32;
         let letters = |bound: &BoundAction| bound.name.chars().count() as f32;
-        let axes = self.keys.axes().iter().map(|axis| &axis.listed);
-        let actions = self.keys.listed_actions().chain(axes);
+        let actions = self.keys.listed_actions().chain(self.keys.listed_axes());
         let named: f32 = actions
             .map(|bound| KEY * keys(bound) + LETTER * letters(bound) + NAME_MARGIN)
             .sum();

@@ -63,7 +63,7 @@ impl HelpPage<'_> {
     fn world(&self, ui: &mut Ui) {
         section(ui, self.world);
         rows(ui, |ui| {
-            for bound in self.keys.listed_actions() {
+            for bound in self.keys.listed_actions().chain(self.keys.listed_axes()) {
                 row(ui, &readable(&bound.name), |ui| {
                     chords(ui, bound, &HeldKeys::default());
                 });

@@ -144,7 +144,10 @@ mod tests {
         episode(&path, 4, &[0, 2, 0]);
         let error = read(&path, &world()).unwrap_err().to_string();
         assert!(error.contains("a.npz"), "{error}");
-        assert!(error.contains("holds 2, expected 0 to 1"), "{error}");
+        assert!(
+            error.contains("unknown action 2, expected 0 to 1"),
+            "{error}"
+        );
     }
 
     #[test]

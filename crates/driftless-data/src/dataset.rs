@@ -24,7 +24,7 @@ pub struct DatasetInfo {
     /// The discrete actions; index 0 is the idle action.
     pub actions: Vec<ActionSpec>,
     /// The axes, which move while any action is played; their values are the array
-    /// [`AXES`](crate::layout::array::AXES) of each episode.
+    /// [`AXES`] of each episode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub axes: Vec<AxisSpec>,
 }

@@ -175,7 +175,7 @@ fn what_does_not_fit_changes_nothing() {
     info.actions.pop();
     write_json(&other.join(INFO), &info).unwrap();
     let error = hold_out(&folder, "a.npz", &other).unwrap_err().to_string();
-    assert!(error.contains("other frames or actions"), "{error}");
+    assert!(error.contains("other frames, actions or axes"), "{error}");
     assert_eq!(contents(&folder), before);
 }
 

@@ -338,7 +338,7 @@ fn invalid_input_is_an_error() {
     assert!(error(&episode(&config, 5), None).contains("expected at least 6"));
     let mut other = long.clone();
     other.actions[3] = 7;
-    assert!(error(&other, None).contains("holds 7, expected 0 to 2"));
+    assert!(error(&other, None).contains("unknown action 7, expected 0 to 2"));
     other.height = 6;
     assert!(error(&other, None).contains("6×18 pixels, expected 12×18"));
     let mut eps = config.clone();

@@ -10,7 +10,7 @@ use numpy::{
 };
 use pyo3::prelude::*;
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip, MAX_AXES};
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams, Snapshot, Threads};
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
@@ -111,8 +111,24 @@ impl Engine {
         py.detach(|| self.with(|state| Ok(state.sampler.reset(&clip, &state.params)?)))
     }
 
-    /// Predicts the next frame under an action, u8 [H, W, 3].
-    fn step<'py>(&self, py: Python<'py>, action: u32) -> PyResult<Bound<'py, PyArray3<u8>>> {
+    /// Names of the axes.
+    #[getter]
+    fn axes(&self) -> PyResult<Vec<String>> {
+        self.with(|state| {
+            let axes = state.sampler.world().axes.iter();
+            Ok(axes.map(|axis| axis.name.clone()).collect())
+        })
+    }
+
+    /// Predicts the next frame under an action, with the axes of the world there, u8 [H, W, 3].
+    #[pyo3(signature = (action, axes = None))]
+    fn step<'py>(
+        &self,
+        py: Python<'py>,
+        action: u32,
+        axes: Option<Vec<f32>>,
+    ) -> PyResult<Bound<'py, PyArray3<u8>>> {
+        let action = action_of(action, axes.as_deref().unwrap_or_default())?;
         let image = py.detach(|| {
             self.with(|state| {
                 state.sampler.step(action, &state.params)?;
@@ -136,13 +152,16 @@ impl Engine {
         })
     }
 
-    /// How surprising a frame u8 [H, W, 3] would be as the next one under an action.
+    /// How surprising a frame u8 [H, W, 3] would be as the next one under an action, likewise.
+    #[pyo3(signature = (image, action, axes = None))]
     fn surprise<'py>(
         &self,
         py: Python<'py>,
         image: PyReadonlyArray3<'py, u8>,
         action: u32,
+        axes: Option<Vec<f32>>,
     ) -> PyResult<f32> {
+        let action = action_of(action, axes.as_deref().unwrap_or_default())?;
         let image: Vec<u8> = image.as_array().iter().copied().collect();
         py.detach(|| {
             self.with(|state| Ok(state.sampler.surprise(&image, action, &state.params)?))
@@ -216,4 +235,13 @@ impl Engine {
         let [height, width] = self.image;
         PyArray1::from_vec(py, image).reshape([height, width, 3])
     }
+}
+
+/// An action with the first axes there.
+fn action_of(action: u32, axes: &[f32]) -> Result<Action> {
+    if axes.len() > MAX_AXES {
+        let what = format!("{} axes, expected at most {MAX_AXES}", axes.len());
+        return Err(Error::Value(what));
+    }
+    Ok(Action::with_axes(action, axes))
 }

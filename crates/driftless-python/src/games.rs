@@ -76,6 +76,15 @@ impl Games {
     fn learned(folder: PathBuf, count: usize, device: &str, threads: usize) -> PyResult<Self> {
         let players = learned(&folder, count, device, threads)?;
         let config = checkpoint::read_config(&folder).map_err(Error::from)?;
+        if !config.axes.is_empty() {
+            let axes: Vec<&str> = config.axes.iter().map(|axis| axis.name.as_str()).collect();
+            let what = format!(
+                "{} has axes ({}): environments are of worlds with discrete actions only; driftless.Engine plays it",
+                config.name,
+                axes.join(", ")
+            );
+            return Err(Error::Value(what).into());
+        }
         let about = |starts, label| About {
             world: config.name.clone(),
             fps: config.fps,

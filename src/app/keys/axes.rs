@@ -106,6 +106,11 @@ impl KeyMap {
         &self.axes
     }
 
+    /// The axes to list for the player.
+    pub fn listed_axes(&self) -> impl Iterator<Item = &BoundAction> {
+        self.axes.iter().map(|axis| &axis.listed)
+    }
+
     /// Whether something moves an axis.
     pub fn has_input(&self, inputs: &[AxisInput]) -> bool {
         let mut all = self.axes.iter().flat_map(|axis| &axis.inputs);

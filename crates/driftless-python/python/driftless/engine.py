@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,19 @@ class Engine:
             self._engine.reset_to(images, np.ascontiguousarray(actions, np.uint32))
         return self.image
 
-    def step(self, action: int) -> np.ndarray:
-        """Predicts the next frame, uint8 ``(height, width, 3)``."""
-        return self._engine.step(action)
+    @property
+    def axes(self) -> list[str]:
+        """Names of the axes, which move while any action is played."""
+        return self._engine.axes
+
+    def step(self, action: int = 0, axes: Sequence[float] | None = None) -> np.ndarray:
+        """Predicts the next frame, uint8 ``(height, width, 3)``.
+
+        Args:
+            action: the discrete action.
+            axes: where the first axes are, each from -1 to 1; the others are at rest.
+        """
+        return self._engine.step(action, axes)
 
     @property
     def image(self) -> np.ndarray:
@@ -107,9 +118,11 @@ class Engine:
         """Predicted reward, and probability that the episode ended; ``None`` if the world predicts none."""
         return self._engine.outcome()
 
-    def surprise(self, image: np.ndarray, action: int) -> float:
+    def surprise(
+        self, image: np.ndarray, action: int = 0, axes: Sequence[float] | None = None
+    ) -> float:
         """How surprising a frame would be as the next one: mean squared error of its predicted latent."""
-        return self._engine.surprise(np.ascontiguousarray(image, np.uint8), action)
+        return self._engine.surprise(np.ascontiguousarray(image, np.uint8), action, axes)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Latents of frames: uint8 ``(N, height, width, 3)`` to float32 ``(N, numbers)``."""
