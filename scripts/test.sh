@@ -25,10 +25,17 @@ as_root() {
     fi
 }
 
+have_browser() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+        command -v google-chrome >/dev/null
+}
+
 install_tools() {
     command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0
     wanted=""
     command -v ffmpeg >/dev/null || wanted=" ffmpeg"
+    # Not every distribution has it under this name, and one missing package stops all.
+    have_browser || ! apt-cache show chromium >/dev/null 2>&1 || wanted="$wanted chromium"
     for package in $PACKAGES; do
         status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)
         [ "$status" = installed ] || wanted="$wanted $package"
@@ -93,6 +100,8 @@ for command in $VALIDATORS; do
 done
 command -v ffmpeg >/dev/null ||
     skipped ffmpeg "the video tests (tests/import.rs)"
+have_browser ||
+    skipped chromium "the tests of the web page (crates/driftless-serve/tests/page.rs)"
 [ -d "$PYTHON_PACKAGES" ] ||
     skipped "$PYTHON_NAMES in $PYTHON_PACKAGES (needs python3, pip and a package registry)" \
         "the recording scripts' tests (tests/collect.rs) and those of the Python package"

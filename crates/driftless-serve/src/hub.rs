@@ -209,6 +209,8 @@ impl Hub {
             world: Arc::clone(&world),
         };
         places.games.insert(key.clone(), place);
+        let (name, players) = (&world.info().name, places.games.len());
+        tracing::info!(world = name, players, "a game begins");
         drop(places);
         count(&self.metrics.games, 1);
         Ok(Seat {
