@@ -190,7 +190,7 @@ fn broken_games_are_refused() {
     let file = home.path().join("x.driftless");
     let read = |name: &str| std::fs::read(pong().join(name)).unwrap();
     let world = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS].map(|name| (name, read(name)));
-    let (start, long) = (read(STARTING_CLIPS), "[".repeat(5 << 20));
+    let (start, long) = (read(STARTING_CLIPS), "[".repeat((16 << 20) + 1));
     for (json, start, expected) in [
         ("{}", Some(&start), "its game is damaged"),
         (long.as_str(), Some(&start), "larger than"),
