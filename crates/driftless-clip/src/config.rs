@@ -10,7 +10,6 @@ pub use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS};
 use driftless_model::config::WorldConfig;
 
 use crate::Result;
-use crate::network::PLACE_FEATURES;
 use crate::vocabulary::MAX_WORDS;
 
 /// The version of `clip.json`.
@@ -20,6 +19,8 @@ pub const FORMAT_VERSION: u32 = 2;
 pub const SHORTCUT_STEPS: [usize; 3] = [4, 8, 16];
 /// Frames of the clip that the schedule's shift is given for; see [`ClipConfig::shift`].
 const SHIFT_FRAMES: f64 = 16.0;
+/// Cosine features of a frame's place in its clip.
+pub const PLACE_FEATURES: usize = 8;
 /// Most frames of a clip.
 const MAX_FRAMES: usize = 128;
 

@@ -15,7 +15,7 @@ use driftless_model::layers::Linear;
 use driftless_model::ops::rms_norm;
 use driftless_model::params::{Init, Params};
 
-use crate::config::{ClipConfig, SHORTCUT_STEPS};
+use crate::config::{ClipConfig, PLACE_FEATURES, SHORTCUT_STEPS};
 use crate::layers::{Block, BlockSize, Modulation, modulated};
 use crate::rotary::Rotary;
 use crate::vocabulary::{NO_PROMPT, PADDING, SPECIAL};
@@ -23,8 +23,6 @@ use crate::{Error, Result};
 
 /// Cosine features of the signal level τ.
 pub const TIME_FEATURES: usize = 16;
-/// Cosine features of a frame's place in its clip.
-pub const PLACE_FEATURES: usize = 8;
 
 /// Where frame `t` of `frames` lies in its clip: cos(π k (t + ½)/T) for k from 1. Attention knows only how far
 /// tokens are apart, and "first … then …" asks for more.

@@ -248,7 +248,10 @@ impl ActionMap {
         names: Option<Vec<String>>,
     ) -> std::result::Result<(), String> {
         let continuous = |action: &&RawAction| match action {
-            RawAction::Vector(values) => whole_index(values).is_none(),
+            // Only zeros are a blank among one-hot rows as well.
+            RawAction::Vector(values) => {
+                whole_index(values).is_none() && values.iter().any(|value| *value != 0.0)
+            }
             _ => false,
         };
         if let (ActionScheme::Undecided, Some(RawAction::Vector(values))) =
