@@ -27,18 +27,56 @@ pub fn lambda_returns(
     returns
 }
 
-/// Cross-entropy of softmax(`logits`) `[N, bins]` to the two-hot encodings of `targets` `[N]`, the mean.
+/// Discounted sums of the rewards after each frame of an episode, G_t = r_{t+1} + γ c_{t+1} G_{t+1}, and which of
+/// them count: an episode that was cut off does not tell the returns of its last `cut` frames.
+///
+/// `rewards[t]` and `ends[t]` came with frame t; both and the result are `[T]`.
+pub fn recorded_returns(
+    rewards: &[f32],
+    ends: &[f32],
+    discount: f32,
+    cut: usize,
+) -> (Vec<f32>, Vec<f32>) {
+    let frames = rewards.len();
+    let mut returns = vec![0.0; frames];
+    let mut weights = vec![1.0; frames];
+    // First frame from which on no end is recorded.
+    let open = ends.iter().rposition(|end| *end > 0.5).map_or(0, |t| t + 1);
+    let known = frames.saturating_sub(cut).max(open);
+    weights[known..].fill(0.0);
+    for t in (0..frames.saturating_sub(1)).rev() {
+        returns[t] = rewards[t + 1] + discount * (1.0 - ends[t + 1]) * returns[t + 1];
+    }
+    // After its end, an episode has no return.
+    for (weight, end) in weights.iter_mut().zip(ends) {
+        *weight *= 1.0 - end;
+    }
+    (returns, weights)
+}
+
+/// Cross-entropy of softmax(`logits`) `[N, bins]` to the two-hot encodings of `targets` `[N]`, the weighted mean.
 ///
 /// # Errors
 /// Returns an error if the shapes are inconsistent or the device fails.
-pub fn two_hot_loss(logits: &Tensor, targets: &[f32], bins: &TwoHot) -> Result<Tensor> {
-    let mut weights = vec![0.0; targets.len() * bins.bins];
-    for (x, weights) in targets.iter().zip(weights.chunks_exact_mut(bins.bins)) {
-        bins.encode(*x, weights);
+pub fn two_hot_loss(
+    logits: &Tensor,
+    targets: &[f32],
+    weights: &[f32],
+    bins: &TwoHot,
+) -> Result<Tensor> {
+    let mut shares = vec![0.0; targets.len() * bins.bins];
+    let rows = shares.chunks_exact_mut(bins.bins);
+    for ((x, weight), shares) in targets.iter().zip(weights).zip(rows) {
+        bins.encode(*x, shares);
+        for share in shares {
+            *share *= weight;
+        }
     }
-    let weights = Tensor::from_vec(weights, (targets.len(), bins.bins), logits.device())?;
+    let total: f32 = weights.iter().sum();
+    let shares = Tensor::from_vec(shares, (targets.len(), bins.bins), logits.device())?;
     let log = log_softmax(logits, D::Minus1)?;
-    Ok((log * weights)?.sum(D::Minus1)?.mean_all()?.neg()?)
+    let sum = (log * shares)?.sum_all()?.neg()?;
+    Ok((sum / f64::from(total.max(f32::MIN_POSITIVE)))?)
 }
 
 /// Mean binary cross-entropy of the sigmoid of `logits` `[N, 1]` to `targets` in `[0, 1]`, weighted.

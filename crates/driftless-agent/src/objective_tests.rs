@@ -66,6 +66,23 @@ fn returns_mix_all_lookaheads() {
     }
 }
 
+#[test]
+fn recorded_returns_count_where_they_are_known() {
+    let rewards = [9.0, 1.0, 2.0, 4.0, 8.0];
+    let (returns, weights) = recorded_returns(&rewards, &[0.0; 5], 0.5, 2);
+    // 1 + 2/2 + 4/4 + 8/8, and so on; the first reward came with the first frame.
+    assert_eq!(returns, [4.0, 6.0, 8.0, 8.0, 0.0]);
+    assert_eq!(weights, [1.0, 1.0, 1.0, 0.0, 0.0]);
+    let ends = [0.0, 0.0, 0.0, 0.0, 1.0];
+    let (returns, weights) = recorded_returns(&rewards, &ends, 0.5, 2);
+    assert_eq!(returns[2], 8.0);
+    assert_eq!(weights, [1.0, 1.0, 1.0, 1.0, 0.0]);
+    let ends = [0.0, 1.0, 0.0, 0.0, 0.0];
+    let (returns, weights) = recorded_returns(&rewards, &ends, 0.5, 3);
+    assert_eq!(returns[0], 1.0);
+    assert_eq!(weights, [1.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
 fn var(values: &[f32], shape: (usize, usize)) -> Var {
     Var::from_slice(values, shape, &Device::Cpu).unwrap()
 }
@@ -145,7 +162,9 @@ fn other_losses_have_the_right_gradients() {
         bins: 3,
         limit: 2.0,
     };
-    let two_hot = |logits: &Tensor| two_hot_loss(logits, &[0.5, -3.0, 0.0, 1.9], &bins).unwrap();
+    let two_hot = |logits: &Tensor| {
+        two_hot_loss(logits, &[0.5, -3.0, 0.0, 1.9], &[1.0, 0.5, 0.0, 2.0], &bins).unwrap()
+    };
     assert!(gradient_error(&LOGITS, (4, 3), &two_hot) < 1e-4);
     let targets = [1.0, 0.0, 1.0, 0.0];
     let binary = |x: &Tensor| binary_loss(x, &targets, &[1.0, 2.0, 0.0, 1.0]).unwrap();

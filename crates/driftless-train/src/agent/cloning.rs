@@ -6,6 +6,7 @@ use std::time::Instant;
 use candle_core::{D, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rayon::ThreadPool;
 
 use driftless_agent::AgentConfig;
 use driftless_agent::config::AGENT_WEIGHTS;
@@ -14,6 +15,7 @@ use driftless_agent::objective::{binary_loss, cloning_loss, two_hot_loss};
 use driftless_model::checkpoint::write_tensors;
 
 use super::AgentSettings;
+use super::alone::one_thread;
 use super::features::FeatureStore;
 use crate::frame_store::FrameStore;
 use crate::log::LOG_EVERY;
@@ -27,13 +29,14 @@ const MEASURED: usize = 512;
 /// The heads of this phase, in the order of [`CloningTask::heads`].
 const HEADS: [&str; 4] = [name::CLONED, name::REWARD, name::CONTINUE, name::VALUE];
 
-/// The training of the cloned policy, of reward and of continuation.
+/// The training of the cloned policy, of reward and continuation, and of the value of recorded play.
 pub(super) struct CloningTask<'a> {
     layout: &'a RunLayout,
     data: RecordedFrames<'a>,
     config: AgentConfig,
     heads: [Head; 4],
     batch_size: usize,
+    thread: ThreadPool,
 }
 
 /// Recorded frames with their features, some of which are not trained on.
@@ -41,6 +44,8 @@ pub(super) struct CloningTask<'a> {
 pub(super) struct RecordedFrames<'a> {
     pub store: &'a FrameStore,
     pub features: &'a FeatureStore,
+    /// Of every episode: returns and their weights, see [`driftless_agent::objective::recorded_returns`].
+    pub returns: &'a [(Vec<f32>, Vec<f32>)],
     /// Episodes from this one on are only measured on.
     pub trained_episodes: usize,
 }
@@ -53,6 +58,9 @@ struct Frames {
     action_weights: Vec<f32>,
     rewards: Vec<f32>,
     continues: Vec<f32>,
+    /// Returns of the recorded play, with weight 0 where they are not known.
+    returns: Vec<f32>,
+    return_weights: Vec<f32>,
 }
 
 impl RecordedFrames<'_> {
@@ -67,6 +75,7 @@ impl RecordedFrames<'_> {
         let (distances, len) = (config.distances, config.features.len());
         let (mut actions, mut action_weights) = (Vec::new(), Vec::new());
         let (mut rewards, mut continues) = (Vec::new(), Vec::new());
+        let (mut returns, mut return_weights) = (Vec::new(), Vec::new());
         let mut features = Vec::with_capacity(frames.len() * len);
         let mut scratch = Vec::new();
         for &frame in frames {
@@ -82,6 +91,9 @@ impl RecordedFrames<'_> {
             }
             rewards.push(episode.rewards[t]);
             continues.push(1.0 - episode.ends[t]);
+            let (of_episode, weights) = &self.returns[after - 1];
+            returns.push(of_episode[t]);
+            return_weights.push(weights[t]);
         }
         self.features.standardize(&mut features);
         Ok(Frames {
@@ -90,6 +102,8 @@ impl RecordedFrames<'_> {
             action_weights,
             rewards,
             continues,
+            returns,
+            return_weights,
         })
     }
 }
@@ -115,22 +129,27 @@ impl<'a> CloningTask<'a> {
             config: config.clone(),
             heads,
             batch_size: settings.cloning.batch_size,
+            thread: one_thread()?,
         };
         Ok((task, vars))
     }
 
-    /// Losses of policy, reward and continuation, and the share of next actions that the policy finds
+    /// Losses of policy, reward, continuation and value, and the share of next actions that the policy finds
     /// likeliest.
-    fn losses(&self, frames: &Frames) -> Result<([Tensor; 3], Tensor)> {
-        let [policy, reward, goes_on, _] = &self.heads;
+    fn losses(&self, frames: &Frames) -> Result<([Tensor; 4], Tensor)> {
+        let [policy, reward, goes_on, value] = &self.heads;
         let (config, n) = (&self.config, frames.rewards.len());
         let logits = policy.forward(&frames.features)?;
         let logits = logits.reshape((n, config.distances, config.actions))?;
         let cloning = cloning_loss(&logits, &frames.actions, &frames.action_weights)?;
         let rewards = reward.forward(&frames.features)?;
-        let rewards = two_hot_loss(&rewards, &frames.rewards, &config.reward)?;
+        let all = vec![1.0; n];
+        let rewards = two_hot_loss(&rewards, &frames.rewards, &all, &config.reward)?;
+        let values = value.forward(&frames.features)?;
+        let (returns, known) = (&frames.returns, &frames.return_weights);
+        let values = two_hot_loss(&values, returns, known, &config.value)?;
         let ends = goes_on.forward(&frames.features)?;
-        let ends = binary_loss(&ends, &frames.continues, &vec![1.0; n])?;
+        let ends = binary_loss(&ends, &frames.continues, &all)?;
         let first: Vec<u32> = frames
             .actions
             .iter()
@@ -143,7 +162,7 @@ impl<'a> CloningTask<'a> {
             .eq(&first)?
             .to_dtype(candle_core::DType::F32)?
             .mean_all()?;
-        Ok(([cloning, rewards, ends], right))
+        Ok(([cloning, rewards, ends, values], right))
     }
 
     /// Losses on episodes that are not trained on, for the log.
@@ -155,11 +174,13 @@ impl<'a> CloningTask<'a> {
         let count = MEASURED.min(to - from);
         let frames: Vec<usize> = (0..count).map(|i| from + i * (to - from) / count).collect();
         let frames = self.data.read(&self.config, &frames)?;
-        let ([cloning, reward, ends], right) = self.losses(&frames)?;
+        let (losses, right) = self.thread.install(|| self.losses(&frames))?;
+        let [cloning, reward, ends, value] = losses.map(|loss| loss.detach());
         Ok(vec![
-            ("held_out_cloning", cloning.detach()),
-            ("held_out_reward", reward.detach()),
-            ("held_out_continue", ends.detach()),
+            ("held_out_cloning", cloning),
+            ("held_out_reward", reward),
+            ("held_out_continue", ends),
+            ("held_out_value", value),
             ("held_out_right", right),
         ])
     }
@@ -187,12 +208,20 @@ impl Task for CloningTask<'_> {
             .collect();
         let frames = self.data.read(&self.config, &drawn)?;
         let fetch_time = started.elapsed();
-        let ([cloning, reward, ends], right) = self.losses(&frames)?;
-        let loss = ((&cloning + &reward)? + &ends)?;
+        let (losses, loss, right, gradient) = self.thread.install(|| -> Result<_> {
+            let (losses, right) = self.losses(&frames)?;
+            let [cloning, reward, ends, value] = &losses;
+            // No head shares a parameter with another.
+            let loss = (((cloning + reward)? + ends)? + value)?;
+            let gradient = loss.backward()?;
+            Ok((losses, loss.detach(), right, gradient))
+        })?;
+        let [cloning, reward, ends, value] = losses.map(|loss| loss.detach());
         let mut metrics = vec![
-            ("cloning", cloning.detach()),
-            ("reward", reward.detach()),
-            ("continue", ends.detach()),
+            ("cloning", cloning),
+            ("reward", reward),
+            ("continue", ends),
+            ("value", value),
             ("right", right),
         ];
         if step.is_multiple_of(LOG_EVERY) {
@@ -200,7 +229,7 @@ impl Task for CloningTask<'_> {
         }
         Ok(StepOutput {
             loss: f64::from(loss.to_scalar::<f32>()?),
-            gradient: Gradient::PerTensor(loss.backward()?),
+            gradient: Gradient::PerTensor(gradient),
             metrics,
             batch: BatchReport {
                 frames: drawn,
@@ -303,6 +332,10 @@ mod tests {
         let data = RecordedFrames {
             store: &store,
             features: &features,
+            returns: &[
+                (vec![1.0, 2.0, 3.0], vec![1.0; 3]),
+                (vec![4.0; 4], vec![0.5; 4]),
+            ],
             trained_episodes: 1,
         };
         assert_eq!(data.trained_frames(), 3);
@@ -314,5 +347,7 @@ mod tests {
         assert_eq!(frames.action_weights, weights);
         assert_eq!(frames.rewards, [0.0, -1.0, -2.0, -1.0, -3.0]);
         assert_eq!(frames.continues, [1.0, 1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(frames.returns, [1.0, 2.0, 3.0, 4.0, 4.0]);
+        assert_eq!(frames.return_weights, [1.0, 1.0, 1.0, 0.5, 0.5]);
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::ThreadPool;
 
 use driftless_agent::config::AGENT_WEIGHTS;
 use driftless_agent::network::{Head, LastLayer, name, seeded, size};
@@ -17,6 +18,7 @@ use driftless_engine::{Batch, Sampler, SamplerParams, reencoding_error};
 use driftless_model::checkpoint::write_tensors;
 use driftless_model::params::Params;
 
+use super::alone::one_thread;
 use super::settings::ImaginationSettings;
 use crate::frame_store::FrameStore;
 use crate::optimizer::Optimizer;
@@ -26,7 +28,7 @@ use crate::{Error, Result, RunLayout, TrainStage};
 /// What the averaged value is called in a saved state.
 const SLOW: &str = "slow/";
 /// Rollouts that the floor of the re-encoding error is measured on.
-const FLOOR_ROLLOUTS: usize = 64;
+const FLOOR_ROLLOUTS: usize = 16;
 
 /// The training of policy and value in the dream.
 pub(super) struct ImaginationTask<'a> {
@@ -36,9 +38,8 @@ pub(super) struct ImaginationTask<'a> {
     config: AgentConfig,
     batch: Batch<Sampler>,
     agent: Agent,
-    policy: Head,
-    value: Head,
-    prior: Head,
+    learner: Learner,
+    thread: ThreadPool,
     vars: BTreeMap<String, Var>,
     /// The averaged value.
     slow: BTreeMap<String, Tensor>,
@@ -46,6 +47,15 @@ pub(super) struct ImaginationTask<'a> {
     fixed: BTreeMap<String, Tensor>,
     dream: Dream,
     context: usize,
+}
+
+/// The heads that learn, and the prior of one.
+struct Learner {
+    policy: Head,
+    value: Head,
+    prior: Head,
+    config: AgentConfig,
+    settings: ImaginationSettings,
 }
 
 /// What the rollouts of a step taught.
@@ -67,10 +77,11 @@ pub(super) struct DreamWorld<'a> {
 }
 
 impl<'a> ImaginationTask<'a> {
-    /// Begins with the cloned policy in the run's checkpoint; also returns the parameters.
+    /// Begins with the cloned policy in the run's checkpoint and the value of recorded play, which is about its
+    /// own; also returns the parameters.
     ///
     /// # Errors
-    /// Returns an error if the checkpoint has no cloned policy.
+    /// Returns an error if the checkpoint lacks one of them.
     pub fn new(
         layout: &'a RunLayout,
         (settings, seed): (&ImaginationSettings, u64),
@@ -80,10 +91,12 @@ impl<'a> ImaginationTask<'a> {
         let mut fixed = read(&layout.checkpoint().join(AGENT_WEIGHTS))?;
         let ([policy, value], vars) = seeded(config, [name::POLICY, name::VALUE], seed)?;
         for (key, var) in &vars {
-            let cloned = key.replacen(name::POLICY, name::CLONED, 1);
-            if let Some(tensor) = fixed.get(&cloned).filter(|_| cloned != *key) {
-                var.set(tensor)?;
-            }
+            let learned = match key.strip_prefix(name::POLICY) {
+                Some(rest) => fixed.get(&format!("{}{rest}", name::CLONED)),
+                None => fixed.get(key),
+            };
+            let missing = || Error::Shape(format!("the first phase left no '{key}'"));
+            var.set(learned.ok_or_else(missing)?)?;
         }
         fixed.retain(|key, _| !vars.contains_key(key));
         let all = with(&fixed, vars.iter().map(|(k, v)| (k, v.as_tensor())));
@@ -105,9 +118,14 @@ impl<'a> ImaginationTask<'a> {
             config: config.clone(),
             batch,
             agent,
-            policy,
-            value,
-            prior: Head::new(&params, name::CLONED, prior, LastLayer::Random)?,
+            learner: Learner {
+                policy,
+                value,
+                prior: Head::new(&params, name::CLONED, prior, LastLayer::Random)?,
+                config: config.clone(),
+                settings: settings.clone(),
+            },
+            thread: one_thread()?,
             slow: slow_of(&vars)?,
             vars: vars.clone(),
             fixed,
@@ -209,7 +227,10 @@ impl<'a> ImaginationTask<'a> {
         }
         Ok(lesson)
     }
+}
 
+impl Learner {
+    /// The loss of a lesson, and what is logged of it.
     fn losses(&self, lesson: &Lesson) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
         let (n, config) = (lesson.actions.len(), &self.config);
         let shape = (n, config.features.len());
@@ -227,7 +248,8 @@ impl<'a> ImaginationTask<'a> {
         let (actions, advantages) = (&lesson.actions, &lesson.advantages);
         let policy = pmpo(&logits, &prior.contiguous()?, actions, advantages, weights)?;
         let values = self.value.forward(&features)?;
-        let value = two_hot_loss(&values, &lesson.returns, &config.value)?;
+        let all = vec![1.0; n];
+        let value = two_hot_loss(&values, &lesson.returns, &all, &config.value)?;
         let loss = (&policy.loss + &value)?;
         let scalar = |x: f32| Tensor::new(x, &Device::Cpu);
         let mean = |values: &[f32]| scalar(values.iter().sum::<f32>() / n as f32);
@@ -313,10 +335,15 @@ impl Task for ImaginationTask<'_> {
         let fetch_time = started.elapsed();
         let seeds: Vec<u64> = clips.iter().map(|_| rng.random()).collect();
         let lesson = self.dream(&clips, &seeds)?;
-        let (loss, metrics) = self.losses(&lesson)?;
+        let learner = &self.learner;
+        let (loss, metrics, gradient) = self.thread.install(|| -> Result<_> {
+            let (loss, metrics) = learner.losses(&lesson)?;
+            let gradient = loss.backward()?;
+            Ok((loss, metrics, gradient))
+        })?;
         Ok(StepOutput {
             loss: f64::from(loss.to_scalar::<f32>()?),
-            gradient: Gradient::PerTensor(loss.backward()?),
+            gradient: Gradient::PerTensor(gradient),
             metrics,
             batch: BatchReport {
                 frames,

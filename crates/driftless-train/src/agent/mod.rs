@@ -1,5 +1,6 @@
 //! Training of an agent: cloning recorded play, then imagination in the frozen world.
 
+mod alone;
 mod cloning;
 mod features;
 mod imagination;

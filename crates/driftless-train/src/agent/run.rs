@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use driftless_agent::config::{AGENT_CONFIG, FORMAT_VERSION};
+use driftless_agent::objective::recorded_returns;
 use driftless_agent::{
     Agent, AgentConfig, AgentPlayer, AgentPolicy, FeatureShape, TwoHot, symexp, symlog,
 };
@@ -148,9 +149,17 @@ impl AgentRun<'_> {
             return Ok(TrainOutcome::Stopped);
         };
         let held_out = (settings.held_out * store.episodes.len() as f64) as usize;
+        let discount = self.config.discount;
+        // What comes later counts less than e⁻² of what comes next.
+        let cut = (2.0 / (1.0 - discount)) as usize;
+        let returns = store.episodes.iter();
+        let returns: Vec<_> = returns
+            .map(|e| recorded_returns(&e.rewards, &e.ends, discount, cut))
+            .collect();
         let data = RecordedFrames {
             store,
             features: &features,
+            returns: &returns,
             trained_episodes: store.episodes.len() - held_out,
         };
         let (mut task, vars) = CloningTask::new(self.layout, self.settings, self.config, data)?;

@@ -157,7 +157,10 @@ fn settings_out_of_range_are_named() {
         ("value_bins = 4", "value_bins"),
         ("[imagination]\nsteps = 3", "imagination.steps"),
         ("[imagination]\nalpha = 2.0", "imagination.alpha"),
-        ("[cloning.optimizer]\nsteps = 0", "cloning.optimizer.steps"),
+        (
+            "[cloning.optimizer]\nlearning_rate = -1.0",
+            "cloning.optimizer.learning_rate",
+        ),
         ("colour = 3", "colour"),
     ] {
         std::fs::write(&path, text).unwrap();
