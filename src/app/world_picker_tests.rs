@@ -240,7 +240,10 @@ fn worlds_are_listed_in_background() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let played: Vec<_> = picker.cards.iter().map(|card| card.playing).collect();
-    assert_eq!(played, [true, false, false, false, false, false, false, false]);
+    assert_eq!(
+        played,
+        [true, false, false, false, false, false, false, false]
+    );
 }
 
 #[test]
