@@ -262,9 +262,11 @@ impl Sampler {
         params: &SamplerParams,
     ) -> Result<StageTimes> {
         let mut times = self.step_undrawn(action, params)?;
-        let start = Instant::now();
-        self.draw()?;
-        times.decode += start.elapsed();
+        if self.undrawn {
+            let start = Instant::now();
+            self.draw()?;
+            times.decode += start.elapsed();
+        }
         Ok(times)
     }
 
