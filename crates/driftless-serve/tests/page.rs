@@ -134,10 +134,20 @@ fn debugger(address: &str) -> WebSocket<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!("GET /json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let targets: Value = serde_json::from_str(body).unwrap();
+    // The browser keeps the connection open: the body is as long as its header says.
+    let mut answer = BufReader::new(stream);
+    let (mut length, mut line) = (0, String::new());
+    while answer.read_line(&mut line).unwrap() > 2 {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body).unwrap();
+    let targets: Value = serde_json::from_slice(&body).unwrap();
     let targets = targets.as_array().unwrap();
     let page = targets
         .iter()
