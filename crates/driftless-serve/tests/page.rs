@@ -132,6 +132,7 @@ fn start(name: &str, profile: &Path) -> Option<Child> {
 /// The debugger of the first page of a browser.
 fn debugger(address: &str) -> WebSocket<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let request = format!("GET /json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     // The browser keeps the connection open: the body is as long as its header says.
