@@ -268,7 +268,14 @@ impl ActionMap {
     /// Returns a message if the action has other axes, or a number is not finite.
     pub fn axes_of(&mut self, action: &RawAction) -> std::result::Result<Vec<f32>, String> {
         match &mut self.scheme {
-            ActionScheme::Axes(axes) => axes.read(action),
+            ActionScheme::Axes(axes) => match action {
+                RawAction::Vector(values) => axes.read(values),
+                RawAction::Number(value) => axes.read(&[*value as f64]),
+                _ => Err(format!(
+                    "{action} among vectors of {} numbers",
+                    axes.count()
+                )),
+            },
             _ => Ok(Vec::new()),
         }
     }

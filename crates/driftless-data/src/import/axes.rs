@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use super::actions::RawAction;
 use crate::layout::array::AXES;
 use crate::{AxisInput, AxisSpec, Episode, MAX_AXES, Result};
 
@@ -62,21 +61,18 @@ impl SourceAxes {
         self.names.len()
     }
 
-    /// Takes note of an action; returns what was recorded.
+    /// Takes note of the numbers of an action, one for each axis; returns what was recorded.
     ///
     /// # Errors
-    /// Returns a message if it is not a vector of as many finite numbers.
-    pub fn read(&mut self, action: &RawAction) -> std::result::Result<Vec<f32>, String> {
-        let count = self.count();
-        let numbers: Vec<f64> = match action {
-            RawAction::Vector(values) => values.clone(),
-            RawAction::Number(value) => vec![*value as f64],
-            _ => Vec::new(),
-        };
-        if numbers.len() != count {
-            return Err(format!("{action} among vectors of {count} numbers"));
+    /// Returns a message if there are not as many, or one is not finite.
+    pub fn read(&mut self, numbers: &[f64]) -> std::result::Result<Vec<f32>, String> {
+        let (count, found) = (self.count(), numbers.len());
+        if found != count {
+            return Err(format!(
+                "a vector of {found} numbers among vectors of {count} numbers"
+            ));
         }
-        for (extremes, number) in self.extremes.iter_mut().zip(&numbers) {
+        for (extremes, number) in self.extremes.iter_mut().zip(numbers) {
             if !number.is_finite() {
                 return Err(format!(
                     "an action holds {number}, expected a finite number"
@@ -84,7 +80,7 @@ impl SourceAxes {
             }
             *extremes = [extremes[0].min(*number), extremes[1].max(*number)];
         }
-        Ok(numbers.into_iter().map(|number| number as f32).collect())
+        Ok(numbers.iter().map(|number| *number as f32).collect())
     }
 
     /// What becomes of the axes in the dataset.
@@ -163,15 +159,11 @@ pub fn mean_rows(rows: &[Vec<f32>]) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn read(axes: &mut SourceAxes, values: &[f64]) -> std::result::Result<Vec<f32>, String> {
-        axes.read(&RawAction::Vector(values.to_vec()))
-    }
-
     #[test]
     fn ranges_hold_all_numbers() {
         let mut axes = SourceAxes::new(4, None).unwrap();
         for row in [[0.2, 10.0, -3.0, 7.0], [-0.9, 500.0, 1.0, 7.0]] {
-            read(&mut axes, &row).unwrap();
+            axes.read(&row).unwrap();
         }
         let ranges: Vec<_> = axes.specs().iter().map(|axis| axis.range).collect();
         assert_eq!(
@@ -201,9 +193,9 @@ mod tests {
             "{message}"
         );
         let mut axes = SourceAxes::new(2, None).unwrap();
-        let message = read(&mut axes, &[0.0]).unwrap_err();
+        let message = axes.read(&[0.0]).unwrap_err();
         assert!(message.contains("among vectors of 2 numbers"), "{message}");
-        let message = read(&mut axes, &[0.0, f64::NAN]).unwrap_err();
+        let message = axes.read(&[0.0, f64::NAN]).unwrap_err();
         assert!(message.contains("holds NaN"), "{message}");
     }
 

@@ -52,6 +52,10 @@ fn block_moves_as_far_as_its_axis() {
     let folder = tempfile::tempdir().unwrap();
     record(&folder.path().join("data"), 1, 24);
     let options = options(folder.path(), "run");
+    // How far is harder to learn than whether.
+    let longer = SETTINGS.replace("steps = 300", "steps = 800");
+    assert_ne!(longer, SETTINGS);
+    std::fs::write(folder.path().join("settings.toml"), longer).unwrap();
     train(&options).unwrap();
     let checkpoint = folder.path().join("run/checkpoint");
     let mut engine =
