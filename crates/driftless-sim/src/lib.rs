@@ -37,12 +37,12 @@
 //! let sim = SimThread::spawn(options, None, || {})?;
 //! let first = sim.frames().recv()?;
 //!
-//! let (action, changed_at) = (1, Instant::now());
-//! sim.send(InputCommand::Hold { action, changed_at });
+//! let changed_at = Instant::now();
+//! sim.send(InputCommand::Hold { action: 1.into(), changed_at });
 //! for number in 1..=2 {
 //!     sim.send(PlaybackCommand::Step);
 //!     let frame = sim.frames().recv()?;
-//!     assert_eq!((frame.number, frame.action), (number, 1));
+//!     assert_eq!((frame.number, frame.action), (number, 1.into()));
 //!     assert_ne!(frame.image.bytes(), first.image.bytes());
 //! }
 //!

@@ -23,7 +23,8 @@
 //!
 //! let start = maze.snapshot();
 //! let before = maze.image().to_vec();
-//! maze.step(left.unwrap_or(0) as u32)?;
+//! let left = left.unwrap_or(0) as u32;
+//! maze.step(left.into())?;
 //! assert_ne!(maze.image(), before);
 //!
 //! maze.restore(&start)?;
