@@ -1,12 +1,13 @@
 //! What the agent thinks while it plays: the probability of each action, and the return that it expects.
 
 use eframe::egui;
-use eframe::egui::{Align2, CornerRadius, FontId, Id, Margin, Rect, Ui, pos2, vec2};
+use eframe::egui::{Align2, CornerRadius, FontId, Rect, Ui, pos2, vec2};
 
 use driftless_agent::Decision;
 use driftless_data::ActionSpec;
 
 use super::theme;
+use super::widgets::over_picture;
 
 /// Actions that are shown; of more, the likeliest.
 const MAX_ROWS: usize = 10;
@@ -17,18 +18,10 @@ const BAR: [f32; 2] = [112.0, 74.0];
 
 /// Draws the overlay in the lower left of `space`.
 pub(super) fn show(ui: &Ui, space: Rect, decision: &Decision, actions: &[ActionSpec]) {
-    egui::Area::new(Id::unique("agent"))
-        .fixed_pos(space.left_bottom() + vec2(12.0, -12.0))
-        .pivot(Align2::LEFT_BOTTOM)
-        .order(egui::Order::Middle)
-        .interactable(false)
-        .show(ui.ctx(), |ui| {
-            egui::Frame::new()
-                .fill(theme::palette(ui).over_picture)
-                .corner_radius(6)
-                .inner_margin(Margin::symmetric(10, 8))
-                .show(ui, |ui| draw(ui, decision, actions));
-        });
+    let at = space.left_bottom() + vec2(12.0, -12.0);
+    over_picture(ui, "agent", at, Align2::LEFT_BOTTOM, |ui| {
+        draw(ui, decision, actions);
+    });
 }
 
 /// The actions that are shown, by their numbers and in their order.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use eframe::egui;
-use eframe::egui::{Align2, FontId, Id, Margin, Ui};
+use eframe::egui::{Align2, FontId, Ui};
 
 use super::stats::FrameStats;
+use super::widgets::over_picture;
 use super::{present, theme};
 
 /// Narrower pictures, in points, have no room for the overlay.
@@ -34,17 +35,10 @@ pub(super) fn show(
     engine: &str,
     learned: bool,
 ) {
-    egui::Area::new(Id::unique("hud"))
-        .fixed_pos(space.left_top() + egui::vec2(12.0, 12.0))
-        .order(egui::Order::Middle)
-        .interactable(false)
-        .show(ui.ctx(), |ui| {
-            egui::Frame::new()
-                .fill(theme::palette(ui).over_picture)
-                .corner_radius(6)
-                .inner_margin(Margin::symmetric(10, 8))
-                .show(ui, |ui| draw(ui, rows(stats, frame, engine, learned)));
-        });
+    let at = space.left_top() + egui::vec2(12.0, 12.0);
+    over_picture(ui, "hud", at, Align2::LEFT_TOP, |ui| {
+        draw(ui, rows(stats, frame, engine, learned));
+    });
 }
 
 /// The rows of the overlay: labels and values.

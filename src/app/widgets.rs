@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use eframe::egui;
 use eframe::egui::{
-    Align2, Area, Color32, Context, FontId, Id, Key, Order, Pos2, Rangef, Response, RichText,
-    ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
+    Align2, Area, Color32, Context, FontId, Id, Key, Margin, Order, Pos2, Rangef, Response,
+    RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2, pos2, vec2,
 };
 use egui_plot::AxisHints;
 
@@ -186,6 +186,28 @@ pub(super) fn floating<T>(
         .fixed_pos(at)
         .show(ui.ctx(), content)
         .inner
+}
+
+/// Content on a dark ground over the picture, which takes no clicks.
+pub(super) fn over_picture(
+    ui: &Ui,
+    name: &str,
+    at: Pos2,
+    pivot: Align2,
+    content: impl FnOnce(&mut Ui),
+) {
+    Area::new(Id::unique(name))
+        .order(Order::Middle)
+        .interactable(false)
+        .pivot(pivot)
+        .fixed_pos(at)
+        .show(ui.ctx(), |ui| {
+            egui::Frame::new()
+                .fill(theme::palette(ui).over_picture)
+                .corner_radius(6)
+                .inner_margin(Margin::symmetric(10, 8))
+                .show(ui, content)
+        });
 }
 
 /// Draws an action's keys, lit while held.

@@ -182,7 +182,10 @@ pub fn scale_of(std: f32) -> f32 {
 /// The tensors of an agent, checked against its configuration.
 fn read_tensors(folder: &Path, config: &AgentConfig) -> Result<BTreeMap<String, Tensor>> {
     let path = folder.join(AGENT_WEIGHTS);
-    let params = Params::read(&path, &Device::Cpu)?;
+    let bytes = driftless_data::fs::read_source(&path, u64::MAX)?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+        .map_err(|e| driftless_data::Error::invalid(&path, e.to_string()))?;
+    let params = Params::from_tensors(&path, tensors.clone(), &Device::Cpu);
     for head in HEADS {
         Head::new(&params, head, size(config, head), LastLayer::Random)?;
     }
@@ -190,9 +193,6 @@ fn read_tensors(folder: &Path, config: &AgentConfig) -> Result<BTreeMap<String, 
         params.get(statistic, &[config.features.len()], Init::Constant(0.0))?;
     }
     params.finish()?;
-    let bytes = driftless_data::fs::read_source(&path, u64::MAX)?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|e| driftless_data::Error::invalid(&path, e.to_string()))?;
     Ok(tensors.into_iter().collect())
 }
 

@@ -239,7 +239,6 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
@@ -320,29 +319,25 @@ mod tests {
 
     #[test]
     fn costly_task_gets_the_smaller_share_of_turns() {
-        let pool = Pool::new(1).unwrap();
-        let turns = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
-        let mut ends = Vec::new();
-        for (index, cost) in [(0, 1), (1, 8)] {
-            let turns = Arc::clone(&turns);
-            ends.push(add(&pool, move || {
-                let until = Instant::now() + Duration::from_millis(cost);
-                while Instant::now() < until {
-                    std::hint::spin_loop();
-                }
-                turns[index].fetch_add(1, Ordering::Relaxed);
-                let [cheap, costly] = turns.each_ref().map(|n| n.load(Ordering::Relaxed));
-                if cheap + costly >= 60 {
-                    Turn::Ended
-                } else {
-                    Turn::Again
-                }
-            }));
+        let mut table = Table::default();
+        for id in 0..2 {
+            let (ended, _) = channel();
+            let turn = || Turn::Again;
+            let entry = Entry {
+                task: Some(Box::new(Fake { turn, ended })),
+                waits: Waits::Idle,
+                spent: Duration::ZERO,
+            };
+            table.tasks.insert(id, entry);
+            table.wake(id);
         }
-        ends.iter().for_each(|(_, end)| end.recv().unwrap());
-        let [cheap, costly] = turns.each_ref().map(|n| n.load(Ordering::Relaxed));
-        // By an eighth of the cost; a busy machine adds to both.
-        assert!(cheap > costly, "{cheap} and {costly}");
-        pool.finish();
+        let mut turns = [0; 2];
+        for _ in 0..90 {
+            let (id, task) = table.take().unwrap();
+            turns[id as usize] += 1;
+            let cost = [1, 8][id as usize];
+            table.put_back(id, task, Turn::Again, Duration::from_millis(cost));
+        }
+        assert_eq!(turns, [80, 10]);
     }
 }

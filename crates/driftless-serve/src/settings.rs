@@ -83,7 +83,7 @@ impl Settings {
             context: params.context.min(self.context),
             ..*params
         };
-        let value = |spec: &ParamSpec| (spec.name.to_owned(), value(spec, &shown));
+        let value = |spec: &ParamSpec| (spec.name.to_owned(), spec.to_json(spec.decimal(&shown)));
         PARAMS.iter().filter(|s| self.has(s)).map(value).collect()
     }
 
@@ -100,7 +100,7 @@ impl Settings {
         for (name, value) in values {
             let spec = PARAMS.iter().find(|s| s.name == name && self.has(s));
             let spec = spec.ok_or_else(|| format!("this world has no setting `{name}`"))?;
-            let number = number(spec, value);
+            let number = spec.of_json(value);
             let number =
                 number.ok_or_else(|| format!("`{name}` is {value}, which is not valid"))?;
             spec.set(&mut params, number);
@@ -119,31 +119,6 @@ impl Settings {
             ));
         }
         Ok(params)
-    }
-}
-
-fn value(spec: &ParamSpec, params: &SamplerParams) -> Value {
-    let number = spec.decimal(params);
-    match &spec.kind {
-        ParamKind::Number { whole: true, .. } => (number as u64).into(),
-        ParamKind::Number { .. } => number.into(),
-        ParamKind::Choice(choices) => {
-            let choice = choices.get(number as usize);
-            choice.map_or(Value::Null, |choice| choice.name.into())
-        }
-    }
-}
-
-/// The number that a setting's value stands for.
-fn number(spec: &ParamSpec, value: &Value) -> Option<f64> {
-    match &spec.kind {
-        ParamKind::Number { whole: true, .. } => value.as_u64().map(|value| value as f64),
-        ParamKind::Number { .. } => value.as_f64(),
-        ParamKind::Choice(choices) => {
-            let name = value.as_str()?;
-            let index = choices.iter().position(|choice| choice.name == name)?;
-            Some(index as f64)
-        }
     }
 }
 

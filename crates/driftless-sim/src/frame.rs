@@ -95,7 +95,7 @@ pub struct Diagnostics {
     /// The surprise of the true frame ([`driftless_engine::Sampler::surprise`]); `None` without
     /// [`super::CaptureCommand::Measure`] or without ground truth.
     pub surprise: Option<f32>,
-    /// What the world's agent thinks of the frame; `None` without an agent.
+    /// What the world's agent thinks of the frame; `None` without an agent, and while a person plays.
     pub decision: Option<Arc<Decision>>,
 }
 

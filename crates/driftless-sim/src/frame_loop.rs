@@ -197,12 +197,14 @@ impl SimLoop {
             Vec::new()
         });
         let measured = self.capture.measure && self.episode.number > 0;
+        let plays = self.input.plays_itself();
+        let decision = plays.then(|| world.decide()).transpose()?.flatten();
         Ok(Diagnostics {
             trace: passes.into(),
             inspection: world.inspection()?.map(Arc::new),
             drift: measured.then(|| world.drift()).transpose()?,
             surprise,
-            decision: world.decide()?.map(Arc::new),
+            decision: decision.map(Arc::new),
         })
     }
 

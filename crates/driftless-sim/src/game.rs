@@ -24,7 +24,7 @@ use driftless_data::fs::{read_source, write_json};
 use driftless_data::layout::array::{ACTION, AXES, IMAGE};
 use driftless_data::npz::NpzReader;
 use driftless_data::{Action, Clip, MAX_AXES, PathError as _};
-use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
+use driftless_engine::{PARAMS, ParamSpec, SamplerParams};
 use driftless_model::config::WorldConfig;
 use driftless_model::starting_clips;
 
@@ -269,24 +269,12 @@ fn changed_values(params: &SamplerParams, before: Option<&SamplerParams>) -> Map
     let mut values: Map<String, Value> = PARAMS
         .iter()
         .filter(differs)
-        .map(|spec| (spec.name.to_owned(), value(spec, params)))
+        .map(|spec| (spec.name.to_owned(), spec.to_json(spec.get(params))))
         .collect();
     if before.is_none_or(|before| before.seed != params.seed) {
         values.insert("seed".to_owned(), params.seed.into());
     }
     values
-}
-
-fn value(spec: &ParamSpec, params: &SamplerParams) -> Value {
-    let number = spec.get(params);
-    match &spec.kind {
-        // The conversion saturates, as that of a length without a limit shall.
-        ParamKind::Number { whole: true, .. } => (number as u64).into(),
-        ParamKind::Number { .. } => number.into(),
-        ParamKind::Choice(choices) => choices
-            .get(number as usize)
-            .map_or(Value::Null, |choice| choice.name.into()),
-    }
 }
 
 fn read_params(
@@ -313,24 +301,11 @@ fn read_params(
             let unknown = || format!("frame {}: unknown parameter `{name}`", change.frame);
             let spec = PARAMS.iter().find(|spec| spec.name == name);
             let spec = spec.ok_or_else(unknown)?;
-            spec.set(&mut params, number(spec, value).ok_or_else(invalid)?);
+            spec.set(&mut params, spec.of_json(value).ok_or_else(invalid)?);
         }
         Ok((change.frame, params))
     };
     changes.iter().map(read).collect()
-}
-
-/// The number that a parameter's value stands for.
-fn number(spec: &ParamSpec, value: &Value) -> Option<f64> {
-    match &spec.kind {
-        ParamKind::Number { whole: true, .. } => value.as_u64().map(|value| value as f64),
-        ParamKind::Number { .. } => value.as_f64(),
-        ParamKind::Choice(choices) => {
-            let name = value.as_str()?;
-            let index = choices.iter().position(|choice| choice.name == name)?;
-            Some(index as f64)
-        }
-    }
 }
 
 /// The only clip of a file, which is not unpacked if it is too large.

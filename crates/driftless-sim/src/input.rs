@@ -104,6 +104,11 @@ impl Input {
         self.autoplay = on.then(Autoplay::default);
     }
 
+    /// Whether the player plays by itself.
+    pub fn plays_itself(&self) -> bool {
+        self.autoplay.is_some()
+    }
+
     /// Takes the action that follows the frame with this number: the player's own while it plays itself, or
     /// else what [`Input::next_action`] takes.
     pub fn next_action_in(

@@ -81,6 +81,7 @@ mod script;
 mod session;
 mod session_journal;
 mod sim_loop;
+mod simulated_world;
 mod snapshot_schedule;
 mod thread;
 
@@ -101,10 +102,11 @@ pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, Trace
 pub use message::{Message, Notice};
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
-pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
+pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot};
 pub use polled::{PolledSim, Turn};
 pub use published::PublishedWorld;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};
 pub use session_journal::RecordOptions;
+pub use simulated_world::SimulatedWorld;
 pub use thread::{FRAMES_IN_FLIGHT, SimThread};

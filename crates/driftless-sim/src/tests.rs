@@ -1,6 +1,7 @@
 //! The world-model thread with a fake engine. Commands are handled in order, so stepping a paused
 //! thread is deterministic; the timeouts only end a test that hangs.
 
+mod agents;
 mod comparing;
 mod fake;
 mod inspecting;

@@ -274,6 +274,19 @@ pub(super) fn read_over<T: Serialize + DeserializeOwned>(path: &Path, base: &T) 
     all.try_into().map_err(wrong)
 }
 
+/// The settings in a TOML file, checked. Keys that it leaves out keep their defaults.
+///
+/// # Errors
+/// Returns an error if the file is missing or not TOML, if a key is unknown, or as `check` says.
+pub(super) fn read_checked<T: Serialize + DeserializeOwned + Default>(
+    path: &Path,
+    check: impl Fn(&T) -> std::result::Result<(), String>,
+) -> Result<T> {
+    let settings = read_over(path, &T::default())?;
+    check(&settings).map_err(|what| Error::invalid(path, what))?;
+    Ok(settings)
+}
+
 /// Overwrites the values of `base` with those of `over`, table by table.
 fn overlay(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {

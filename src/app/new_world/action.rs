@@ -22,23 +22,25 @@ pub(in crate::app) enum PageRequest {
     Play(PathBuf),
 }
 
+/// A run of the program that creates a dataset.
+pub(super) struct DatasetJob {
+    /// What it does, in words.
+    pub what: String,
+    /// Folder of the dataset.
+    pub folder: PathBuf,
+    /// Arguments of the command line.
+    pub arguments: Vec<std::ffi::OsString>,
+}
+
 /// An action requested by a step of the page.
 pub(super) enum StepAction {
     Request(PageRequest),
     /// Continue with this dataset to the settings.
     Data(PathBuf),
-    /// Run the program with these arguments to create a dataset in `folder`.
-    CreateDataset {
-        what: String,
-        folder: PathBuf,
-        arguments: Vec<std::ffi::OsString>,
-    },
+    /// Run the program to create a dataset.
+    CreateDataset(DatasetJob),
     /// The same with a capture, which keeps what it has when it is stopped.
-    Capture {
-        what: String,
-        folder: PathBuf,
-        arguments: Vec<std::ffi::OsString>,
-    },
+    Capture(DatasetJob),
     /// End the capture, and use what it has recorded.
     EndCapture,
     OpenRun {

@@ -11,7 +11,7 @@ use eframe::egui::{
 use driftless_capture::{ChosenKey, Crop, Picture, WindowInfo, stills, windows};
 use driftless_data::text::printable;
 
-use super::action::StepAction;
+use super::action::{DatasetJob, StepAction};
 use super::widgets::{self, primary, title};
 
 use crate::app::theme;
@@ -299,14 +299,14 @@ impl CaptureSource {
             } = crop;
             arguments.push(format!("--crop={x},{y},{width},{height}").into());
         }
-        StepAction::Capture {
+        StepAction::Capture(DatasetJob {
             what: format!(
                 "Recording the window {}. Click into it and play; F11 pauses, F12 stops.",
                 printable(&window.title)
             ),
             folder,
             arguments,
-        }
+        })
     }
 }
 
@@ -394,7 +394,7 @@ mod tests {
     use super::*;
 
     fn words(action: StepAction) -> Vec<String> {
-        let StepAction::Capture { arguments, .. } = action else {
+        let StepAction::Capture(DatasetJob { arguments, .. }) = action else {
             panic!("not a capture");
         };
         let words = arguments.iter().map(|word| word.to_string_lossy());

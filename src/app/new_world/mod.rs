@@ -22,7 +22,7 @@ use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
 use driftless_sim::{RecordOptions, Session};
 use driftless_worlds::SimulatorKind;
 
-use self::action::StepAction;
+use self::action::{DatasetJob, StepAction};
 use self::setup::SetupStep;
 use self::source::SourceStep;
 use self::training::TrainingStep;
@@ -170,7 +170,28 @@ impl NewWorldPage {
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
             recording::write_dataset(recording, kind, &out).map(|_| out)
         });
-        self.create_dataset("Writing the recording…".into(), folder, task);
+        self.create_dataset("Writing the recording…".into(), folder, task, false);
+    }
+
+    /// Runs the program to create a dataset. A capture is only asked to stop, and keeps what it has.
+    fn run_job(&mut self, job: DatasetJob, is_capture: bool) {
+        let DatasetJob {
+            what,
+            folder,
+            arguments,
+        } = job;
+        let (notify, out) = (self.notify.clone(), folder.clone());
+        let task = ChildProgram::own().and_then(|program| {
+            BackgroundTask::start(notify, move |stopped| {
+                let run = if is_capture {
+                    ChildProgram::run_until_stopped
+                } else {
+                    ChildProgram::run
+                };
+                run(&program, &arguments, stopped).map(|()| out)
+            })
+        });
+        self.create_dataset(what, folder, task, is_capture);
     }
 
     fn create_dataset(
@@ -178,6 +199,7 @@ impl NewWorldPage {
         what: String,
         folder: PathBuf,
         task: Result<BackgroundTask<PathBuf>>,
+        is_capture: bool,
     ) {
         self.error_card = None;
         match task {
@@ -186,7 +208,7 @@ impl NewWorldPage {
                     what,
                     folder,
                     task,
-                    is_capture: false,
+                    is_capture,
                 };
             }
             Err(error) => self.show_error("Cannot start", &error),
@@ -277,37 +299,8 @@ impl NewWorldPage {
         match action {
             StepAction::Request(request) => return Some(request),
             StepAction::Data(folder) => self.choose_data(folder),
-            StepAction::CreateDataset {
-                what,
-                folder,
-                arguments,
-            } => {
-                let notify = self.notify.clone();
-                let out = folder.clone();
-                let task = ChildProgram::own().and_then(|program| {
-                    BackgroundTask::start(notify, move |cancelled| {
-                        program.run(&arguments, cancelled).map(|()| out)
-                    })
-                });
-                self.create_dataset(what, folder, task);
-            }
-            StepAction::Capture {
-                what,
-                folder,
-                arguments,
-            } => {
-                let notify = self.notify.clone();
-                let out = folder.clone();
-                let task = ChildProgram::own().and_then(|program| {
-                    BackgroundTask::start(notify, move |stopped| {
-                        program.run_until_stopped(&arguments, stopped).map(|()| out)
-                    })
-                });
-                self.create_dataset(what, folder, task);
-                if let PageStep::CreatingDataset { is_capture, .. } = &mut self.step {
-                    *is_capture = true;
-                }
-            }
+            StepAction::CreateDataset(job) => self.run_job(job, false),
+            StepAction::Capture(job) => self.run_job(job, true),
             StepAction::EndCapture => {
                 if let PageStep::CreatingDataset { task, .. } = &self.step {
                     task.cancel();

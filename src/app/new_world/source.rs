@@ -14,7 +14,7 @@ use driftless_model::checkpoint::CONFIG;
 use driftless_train::RunLayout;
 use driftless_worlds::SimulatorKind;
 
-use super::action::{PageRequest, StepAction};
+use super::action::{DatasetJob, PageRequest, StepAction};
 use super::capture::CaptureSource;
 use super::widgets;
 use super::widgets::{card, primary, title};
@@ -295,11 +295,11 @@ impl SourceStep {
         if !self.format.has_frame_rate() {
             arguments.extend(["--source-fps".into(), self.source_fps.to_string().into()]);
         }
-        StepAction::CreateDataset {
+        StepAction::CreateDataset(DatasetJob {
             what: format!("Importing {}…", path.display()),
             folder,
             arguments,
-        }
+        })
     }
 
     fn runs(&mut self, ui: &mut Ui, notify: &Notify) -> Option<StepAction> {
@@ -364,11 +364,11 @@ fn script(kind: SimulatorKind, frames: usize, paths: &UserPaths) -> StepAction {
         "--out".into(),
         folder.clone().into(),
     ]);
-    StepAction::CreateDataset {
+    StepAction::CreateDataset(DatasetJob {
         what: format!("Recording {frames} frames of {}…", kind.title()),
         folder,
         arguments,
-    }
+    })
 }
 
 /// Draws a row of folder buttons; returns the clicked folder.
@@ -395,7 +395,7 @@ mod tests {
 
     fn words(action: StepAction) -> Vec<String> {
         match action {
-            StepAction::CreateDataset { arguments, .. } => arguments
+            StepAction::CreateDataset(DatasetJob { arguments, .. }) => arguments
                 .iter()
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),

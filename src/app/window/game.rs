@@ -145,7 +145,7 @@ impl GameState {
         was_playing
     }
 
-    /// What the world's agent thinks of the frame that is shown, if the world has one.
+    /// What the world's agent thinks of the frame that is shown, while it plays.
     pub fn decision(&self) -> Option<&Decision> {
         self.frame.as_ref()?.diagnostics.decision.as_deref()
     }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::axes::SourceAxes;
+use super::raw_action::{MAX_NUMBER, RawAction, whole_index};
 use crate::fs::read_text;
 use crate::{ActionSpec, Error, PathError as _, Result};
 
-/// The largest action number accepted without a map.
-const MAX_NUMBER: i64 = 255;
 /// The most action names accepted without a map, the idle one included. More are free text.
 const MAX_NAMES: usize = 256;
 /// Names of the idle action, without a map.
@@ -25,24 +24,6 @@ const DEFAULT_KEYS: [(&str, &[&str]); 6] = [
     ("fire", &["Space"]),
     ("jump", &["Space"]),
 ];
-
-/// An action as the source recorded it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RawAction {
-    /// A discrete action.
-    Number(i64),
-    /// A discrete action by its name.
-    Name(String),
-    /// A continuous action.
-    Vector(Vec<f64>),
-    /// The keys and buttons held down, and the movement of named axes (a mouse).
-    Controls {
-        /// Names of the keys and buttons.
-        pressed: BTreeSet<String>,
-        /// Movement by axis name.
-        axes: BTreeMap<&'static str, f64>,
-    },
-}
 
 /// The contents of the file given with `--actions`.
 #[derive(Debug, Deserialize, Serialize)]
@@ -381,30 +362,6 @@ impl From<ActionScheme> for ActionMap {
     }
 }
 
-impl RawAction {
-    /// The number of a discrete action; also of a one-hot vector, and of a whole number that was written
-    /// as a decimal.
-    fn number(&self) -> Option<i64> {
-        match self {
-            Self::Number(value) => Some(*value),
-            Self::Vector(values) => whole_index(values),
-            Self::Name(_) | Self::Controls { .. } => None,
-        }
-    }
-}
-
-/// The only value, if it is a whole number of at least 0; of several, the index of the one that is 1
-/// while all others are 0.
-fn whole_index(values: &[f64]) -> Option<i64> {
-    if let [value] = values {
-        let is_index = value.fract() == 0.0 && (0.0..=MAX_NUMBER as f64).contains(value);
-        return is_index.then_some(*value as i64);
-    }
-    let index = values.iter().position(|&value| value == 1.0)?;
-    let zeros = values.iter().filter(|&&value| value == 0.0).count();
-    (zeros + 1 == values.len()).then_some(index as i64)
-}
-
 fn parse_toml(text: &str) -> std::result::Result<ActionMapFile, String> {
     toml::from_str(text).map_err(|e| e.to_string())
 }
@@ -505,20 +462,6 @@ impl std::fmt::Display for Axis {
         match self {
             Self::Index(index) => write!(f, "{index}"),
             Self::Name(name) => write!(f, "`{name}`"),
-        }
-    }
-}
-
-impl std::fmt::Display for RawAction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Number(value) => write!(f, "action {value}"),
-            Self::Name(name) => write!(f, "action `{name}`"),
-            Self::Vector(values) => write!(f, "a vector of {} numbers", values.len()),
-            Self::Controls { axes, .. } => {
-                let axes: Vec<&str> = axes.keys().copied().collect();
-                write!(f, "keys and the axes {}", axes.join(", "))
-            }
         }
     }
 }

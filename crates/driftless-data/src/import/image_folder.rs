@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
+use super::raw_action::RawAction;
 use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, push_encoded};
 use crate::fs::{read_source, read_text};
 use crate::media::MAX_IMAGE_FILE;

@@ -5,6 +5,7 @@
 //! - `format`: the list of formats.
 //! - `image_layout`: where the images are in arrays of different shapes.
 //! - `actions`: maps recorded actions to the dataset's discrete actions.
+//! - `raw_action`: actions as a source recorded them.
 //! - `axes`: continuous actions as the dataset's axes.
 //! - `frame_resampler`: resizes frames by area averaging and keeps every n-th.
 //! - `video_decoder`: decodes videos with ffmpeg.
@@ -22,6 +23,7 @@ mod import_report;
 #[cfg(feature = "parquet")]
 mod lerobot;
 mod npz_files;
+mod raw_action;
 pub(super) mod video_decoder;
 mod video_files;
 mod vpt;
@@ -43,9 +45,10 @@ use crate::layout::{dataset, is_hidden};
 use crate::media::decode_image;
 use crate::{Error, PathError as _, Result};
 
-pub use self::actions::{ActionMap, KeyCombination, RawAction};
+pub use self::actions::{ActionMap, KeyCombination};
 pub use self::format::ImportFormat;
 pub use self::import_report::{ActionCount, ImportReport, ImportedEpisode};
+pub use self::raw_action::RawAction;
 
 /// How far the ratio of the frame rates may be from an integer, relative to it.
 const FPS_TOLERANCE: f32 = 0.01;

@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
 use super::image_layout::ImageLayout;
+use super::raw_action::RawAction;
 use super::{ActionPairing, RawEpisode, RecordingSource, SourceKeys, per_transition};
 use crate::episode::arrays::{episode_ranges, read_rewards};
 use crate::layout::EPISODE_EXTENSION;

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::actions::{ActionMap, RawAction};
+use super::actions::ActionMap;
 use super::frame_resampler::FrameResampler;
+use super::raw_action::RawAction;
 use super::{ActionPairing, RawEpisode, RecordingSource, video_decoder};
 use crate::{Error, PathError as _, Result};
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::actions::{ActionMap, RawAction};
+use super::actions::ActionMap;
 use super::frame_resampler::FrameResampler;
+use super::raw_action::RawAction;
 use super::{ActionPairing, RawEpisode, RecordingSource, per_transition, video_decoder};
 use crate::fs::read_text;
 use crate::{Error, PathError as _, Result};

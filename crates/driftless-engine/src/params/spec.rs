@@ -4,6 +4,8 @@
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use std::ops::RangeBounds as _;
 
+use serde_json::Value;
+
 use driftless_flow::FlowError;
 
 use super::SamplerParams;
@@ -80,6 +82,32 @@ impl ParamSpec {
                 (value as f32).to_string().parse().unwrap_or(value)
             }
             _ => value,
+        }
+    }
+
+    /// A value as JSON: a number, or the name of a choice.
+    pub fn to_json(&self, value: f64) -> Value {
+        match &self.kind {
+            // The conversion saturates, as that of a length without a limit shall.
+            ParamKind::Number { whole: true, .. } => (value as u64).into(),
+            ParamKind::Number { .. } => value.into(),
+            ParamKind::Choice(choices) => {
+                let choice = choices.get(value as usize);
+                choice.map_or(Value::Null, |choice| choice.name.into())
+            }
+        }
+    }
+
+    /// The value that JSON stands for; the inverse of [`ParamSpec::to_json`]. `None` if it is of another kind.
+    pub fn of_json(&self, value: &Value) -> Option<f64> {
+        match &self.kind {
+            ParamKind::Number { whole: true, .. } => value.as_u64().map(|value| value as f64),
+            ParamKind::Number { .. } => value.as_f64(),
+            ParamKind::Choice(choices) => {
+                let name = value.as_str()?;
+                let index = choices.iter().position(|choice| choice.name == name)?;
+                Some(index as f64)
+            }
         }
     }
 

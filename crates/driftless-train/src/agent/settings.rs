@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use driftless_agent::Pooling;
 use driftless_agent::config::MAX_DISTANCES;
-use driftless_data::PathError as _;
 use driftless_engine::MAX_STEPS;
 
-use crate::settings::{OptimizerSettings, read_over};
-use crate::{Error, Result};
+use crate::Result;
+use crate::settings::{OptimizerSettings, read_checked};
 
 /// The settings of an agent run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,11 +134,7 @@ impl AgentSettings {
     /// # Errors
     /// Returns an error if the file is missing or not TOML, or if a key is unknown or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
-        let settings: Self = read_over(path, &Self::default())?;
-        settings
-            .check()
-            .map_err(|what| Error::invalid(path, what))?;
-        Ok(settings)
+        read_checked(path, Self::check)
     }
 
     fn check(&self) -> std::result::Result<(), String> {

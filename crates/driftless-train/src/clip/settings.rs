@@ -5,10 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use driftless_clip::{ClipSampling, ClipShape};
-use driftless_data::PathError as _;
 
-use crate::settings::{OptimizerSettings, read_over};
-use crate::{Error, Result};
+use crate::Result;
+use crate::settings::{OptimizerSettings, read_checked};
 
 /// The settings of a clip run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,11 +80,7 @@ impl ClipSettings {
     /// # Errors
     /// Returns an error if the file is missing or not TOML, or if a key is unknown or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
-        let settings: Self = read_over(path, &Self::default())?;
-        settings
-            .check()
-            .map_err(|what| Error::invalid(path, what))?;
-        Ok(settings)
+        read_checked(path, Self::check)
     }
 
     /// The shapes are checked with the configuration of the network.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use driftless_data::PathError as _;
 use driftless_flow::coupling::Coupling;
 use driftless_flow::prediction::Prediction;
 use driftless_flow::solver::Method;
@@ -12,8 +11,8 @@ use driftless_model::config::deserialize_prediction;
 use driftless_transport::config::{FlowShape, NetworkShape, Sampling};
 use driftless_transport::{Route, Source};
 
-use crate::settings::{OptimizerSettings, read_over};
-use crate::{Error, Result};
+use crate::Result;
+use crate::settings::{OptimizerSettings, read_checked};
 
 /// The settings of a transport run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,11 +104,7 @@ impl TransportSettings {
     /// # Errors
     /// Returns an error if the file is missing or not TOML, or if a key is unknown or out of its range.
     pub fn read(path: &Path) -> Result<Self> {
-        let settings: Self = read_over(path, &Self::default())?;
-        settings
-            .check()
-            .map_err(|what| Error::invalid(path, what))?;
-        Ok(settings)
+        read_checked(path, Self::check)
     }
 
     /// What the checkpoint says of the training.

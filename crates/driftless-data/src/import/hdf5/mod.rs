@@ -13,8 +13,8 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use self::file::Hdf5File;
-use super::actions::RawAction;
 use super::frame_resampler::FrameResampler;
+use super::raw_action::RawAction;
 use super::{ActionPairing, RawEpisode, RecordingSource, SourceKeys, per_transition};
 use crate::{Error, PathError as _, Result};
 

@@ -10,7 +10,7 @@ use parquet::data_type::{
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::super::actions::RawAction;
+use super::super::raw_action::RawAction;
 use super::*;
 
 /// Writes the values of one column.

@@ -9,9 +9,9 @@ use parquet::file::statistics::Statistics;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
-use super::super::actions::RawAction;
 use super::super::frame_resampler::FrameResampler;
 use super::super::push_encoded;
+use super::super::raw_action::RawAction;
 use super::chunks::ParquetFile;
 use super::episode::{EPISODE_COLUMN, LerobotEpisode, REWARD_COLUMN, SharedFiles};
 use crate::fs::open_source;
