@@ -19,6 +19,8 @@ fn with_agent() -> SimOptions {
     };
     SimOptions {
         player: Arc::new(player),
+        // A random network sees ends where there are none.
+        restart_at_end: false,
         ..options()
     }
 }
