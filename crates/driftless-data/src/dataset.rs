@@ -10,7 +10,7 @@ use super::Episode;
 use crate::fs::read_text;
 use crate::layout::array::{ACTION, AXES, IMAGE};
 use crate::layout::{EPISODE_EXTENSION, dataset, is_episode, is_hidden};
-use crate::{ActionSpec, AxisSpec, Error, PathError as _, Result, check_axes};
+use crate::{ActionSpec, AxisSpec, Error, PathError as _, Result, check_axes, parallel};
 
 /// The contents of `dataset.json`: what all episodes of the folder have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,11 +145,11 @@ impl Dataset {
     pub fn read(folder: &Path) -> Result<Self> {
         let info = DatasetInfo::read(folder)?;
         let files = episode_files(folder)?;
-        let read = |path: &PathBuf| {
+        let read = |_: usize, path: &PathBuf| -> Result<Vec<_>> {
             let episodes = read_episodes(path, &info)?.into_iter();
             Ok(episodes.map(|one| (path.clone(), one)).collect())
         };
-        let read: Vec<Vec<_>> = files.par_iter().map(read).collect::<Result<_>>()?;
+        let read = parallel::try_map(&files, read)?;
         let (files, episodes) = read.into_iter().flatten().unzip();
         Ok(Self {
             info,

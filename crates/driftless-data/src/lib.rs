@@ -80,6 +80,7 @@ pub mod listing;
 pub mod media;
 pub mod metrics;
 pub mod npz;
+pub mod parallel;
 pub mod partial;
 pub mod pose;
 pub mod pth;

@@ -24,13 +24,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use serde::Deserialize;
 
 use driftless_data::captions::ClipCaption;
 use driftless_data::fs::read_text;
 use driftless_data::layout::dataset;
-use driftless_data::{Episode, PathError as _};
+use driftless_data::{Episode, PathError as _, parallel};
 
 use self::drive::Moment;
 use self::maze::View;
@@ -170,29 +169,26 @@ pub fn describe(
     let (kind, episodes) = manifest(folder)?;
     let cancelled = AtomicBool::new(false);
     let interrupted = || Error::from(driftless_data::Error::Interrupted);
-    let described: Vec<Described> = episodes
-        .par_iter()
-        .enumerate()
-        .map(|(index, recorded)| {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(interrupted());
-            }
-            let path = folder.join(&recorded.file);
-            let episode = Episode::read(&path)?;
-            let truth = Truth::of(kind, &episode, &path, recorded.seed)?;
-            if !tick(episode.frames()) {
-                cancelled.store(true, Ordering::Relaxed);
-                return Err(interrupted());
-            }
-            Ok(captions(
-                &truth,
-                episode.frames(),
-                &recorded.file,
-                index,
-                plan,
-            ))
-        })
-        .collect::<Result<_>>()?;
+    let described = |index: usize, recorded: &ManifestEpisode| {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(interrupted());
+        }
+        let path = folder.join(&recorded.file);
+        let episode = Episode::read(&path)?;
+        let truth = Truth::of(kind, &episode, &path, recorded.seed)?;
+        if !tick(episode.frames()) {
+            cancelled.store(true, Ordering::Relaxed);
+            return Err(interrupted());
+        }
+        Ok(captions(
+            &truth,
+            episode.frames(),
+            &recorded.file,
+            index,
+            plan,
+        ))
+    };
+    let described = parallel::try_map(&episodes, described)?;
     let clips = described.iter().map(|one| one.clips).sum();
     let captions = described.into_iter().flat_map(|one| one.captions);
     Ok(Described {
