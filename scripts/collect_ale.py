@@ -134,16 +134,16 @@ def manifest(options, argv, results, seconds):
     return summary
 
 
-def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_game_arguments(parser):
+    """Arguments that say which game is played, and what its frames are."""
     parser.add_argument("--game", default="pong", help="ALE's name for the ROM, for example pong")
-    collecting.add_arguments(parser, max_episode_frames=2000)
     parser.add_argument("--crop", default="34,194", help="first row to keep and the row after the last, of 210")
     parser.add_argument("--size", type=int, default=64, help="side of the frames in pixels")
     parser.add_argument("--skip", type=int, default=4, help="emulated frames for which an action is held")
-    parser.add_argument("--policy", choices=["mix", "random", "follow"], default="mix",
-                        help="mix and follow need pong or breakout; other games play at random")
-    args = parser.parse_args(argv)
+
+
+def check_game(parser, args):
+    """Refuses a game that is not there; --crop becomes two numbers."""
     try:
         args.crop = tuple(int(row) for row in args.crop.split(","))
         first, end = args.crop
@@ -151,9 +151,19 @@ def parse(argv):
         parser.error("--crop: expected two rows, for example 34,194")
     if not 0 <= first < end <= 210:
         parser.error("--crop: expected 0 <= first < end <= 210")
-    collecting.check_arguments(parser, args, {"size": 8, "skip": 2})
     if roms.get_rom_path(args.game) is None:
         parser.error(f"--game {args.game}: ale-py ships no such ROM")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_game_arguments(parser)
+    collecting.add_arguments(parser, max_episode_frames=2000)
+    parser.add_argument("--policy", choices=["mix", "random", "follow"], default="mix",
+                        help="mix and follow need pong or breakout; other games play at random")
+    args = parser.parse_args(argv)
+    check_game(parser, args)
+    collecting.check_arguments(parser, args, {"size": 8, "skip": 2})
     if args.policy == "follow" and args.game not in KNOWN:
         parser.error("--policy follow: only pong and breakout have a ball follower")
     return args

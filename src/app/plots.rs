@@ -38,6 +38,10 @@ pub(super) struct FrameSample {
     pub surprise: Option<f64>,
     pub reward: Option<f64>,
     pub end: Option<f64>,
+    /// The discounted return that the agent expects.
+    pub value: Option<f64>,
+    /// The probability of the action that the agent takes next.
+    pub certainty: Option<f64>,
 }
 
 /// A column of the table: name and value of a sample.
@@ -47,7 +51,7 @@ fn ms(time: std::time::Duration) -> Option<f64> {
     Some(time.as_secs_f64() * 1000.0)
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 11] = [
     ("denoise_ms", |s| ms(s.times.denoise)),
     ("cache_ms", |s| ms(s.times.cache)),
     ("decode_ms", |s| ms(s.times.decode)),
@@ -57,6 +61,8 @@ const COLUMNS: [Column; 9] = [
     ("surprise", |s| s.surprise),
     ("reward", |s| s.reward),
     ("end_probability", |s| s.end),
+    ("agent_return", |s| s.value),
+    ("agent_probability", |s| s.certainty),
 ];
 
 /// The plots; each shows curves of one unit.
@@ -69,16 +75,20 @@ pub(super) enum PlotKind {
     Drift,
     Surprise,
     Reward,
+    Return,
+    Certainty,
 }
 
 impl PlotKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Times,
         Self::Latency,
         Self::Psnr,
         Self::Drift,
         Self::Surprise,
         Self::Reward,
+        Self::Return,
+        Self::Certainty,
     ];
 
     fn label(self) -> &'static str {
@@ -89,6 +99,8 @@ impl PlotKind {
             Self::Drift => "Drift",
             Self::Surprise => "Surprise",
             Self::Reward => "Reward",
+            Self::Return => "Return",
+            Self::Certainty => "Certainty",
         }
     }
 
@@ -100,6 +112,8 @@ impl PlotKind {
             Self::Drift => "RMS error",
             Self::Surprise => "Squared error",
             Self::Reward => "Reward, probability",
+            Self::Return => "Discounted reward",
+            Self::Certainty => "Probability",
         }
     }
 
@@ -119,6 +133,12 @@ impl PlotKind {
                 "Distance between the true frame and the model's prediction. Compare with the ground truth (G) to measure it."
             }
             Self::Reward => "The model's predicted reward and episode-end probability.",
+            Self::Return => {
+                "The discounted return that the agent expects. Let it play (B) to measure it."
+            }
+            Self::Certainty => {
+                "The probability of the action that the agent takes; while it plans, the share of the best plans that begin with it."
+            }
         }
     }
 
@@ -129,7 +149,9 @@ impl PlotKind {
             Self::Psnr => &COLUMNS[4..5],
             Self::Drift => &COLUMNS[5..6],
             Self::Surprise => &COLUMNS[6..7],
-            Self::Reward => &COLUMNS[7..],
+            Self::Reward => &COLUMNS[7..9],
+            Self::Return => &COLUMNS[9..10],
+            Self::Certainty => &COLUMNS[10..],
         }
     }
 }
@@ -341,9 +363,9 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "frame,denoise_ms,cache_ms,decode_ms,latency_ms,psnr_db,drift,surprise,reward,end_probability",
-                "7,1.5,0,0,,,,,,",
-                "8,1.5,0,0,,30.5,,,,",
+                "frame,denoise_ms,cache_ms,decode_ms,latency_ms,psnr_db,drift,surprise,reward,end_probability,agent_return,agent_probability",
+                "7,1.5,0,0,,,,,,,,",
+                "8,1.5,0,0,,30.5,,,,,,",
             ]
         );
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use driftless_agent::Agent;
 use driftless_clip::ClipMaker;
 use driftless_data::DatasetInfo;
 use driftless_engine::{GpuSource, SamplerParams};
@@ -57,12 +58,16 @@ impl GameSession {
             free_seed: false,
             ends_restart: true,
             repeat: 1,
+            planned_frames: 0,
             fps: fps.unwrap_or(game.world.fps),
             unlimited: false,
             scaling: Scaling::default(),
         };
         let limits = match &game.dynamics {
-            Some(dynamics) => Some(SamplerLimits::new(dynamics)),
+            Some(dynamics) => Some(SamplerLimits {
+                agent: folder.is_some_and(|folder| Agent::is_in(folder)),
+                ..SamplerLimits::new(dynamics)
+            }),
             None => game.published.then(SamplerLimits::edm),
         };
         let tuning = TuningPanel::new(settings, limits, game.sampling);

@@ -20,9 +20,11 @@ use super::widgets::{choices, section};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_sim::RANDOM_SEED_LIMIT;
 
-/// The parameters of [`PARAMS`] that depend on the world or on the solver.
 /// Room for the scroll bar, in points.
 const SCROLL_BAR: f32 = 10.0;
+/// The most frames that the agent may be told to dream before a move.
+const MAX_PLANNED_FRAMES: usize = 2000;
+// The parameters of [`PARAMS`] that depend on the world or on the solver.
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
@@ -115,6 +117,9 @@ impl TuningPanel {
             }
             self.seed(ui, seed);
             self.pace(ui);
+            if self.limits.as_ref().is_some_and(|limits| limits.agent) {
+                self.agent(ui);
+            }
             self.picture(ui);
             // A simulator has no sampler.
             if self.limits.is_some() && presets.ui(ui, user_presets, &mut self.settings) {
@@ -324,6 +329,19 @@ impl TuningPanel {
             &mut self.settings.repeat,
             self.defaults.repeat,
             |ui, repeat| slider(ui, repeat, 1..=8, 1.0),
+        );
+    }
+
+    fn agent(&mut self, ui: &mut Ui) {
+        section(ui, "Agent");
+        stacked_row(
+            ui,
+            "Planned frames",
+            "Frames that the agent dreams before each move (B lets it play): it tries sequences of actions and \
+             begins the one that promises most. 0 follows its policy. Many take time, so the game slows down.",
+            &mut self.settings.planned_frames,
+            self.defaults.planned_frames,
+            |ui, frames| slider(ui, frames, 0..=MAX_PLANNED_FRAMES, 40.0),
         );
     }
 

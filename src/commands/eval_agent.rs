@@ -27,6 +27,9 @@ pub struct AgentArgs {
     /// With --agent: frames of the dreams that are compared with as many real ones.
     #[arg(long, value_name = "N", requires = "agent", default_value_t = AgentEvalOptions::default().dreamt_frames)]
     dreamt_frames: usize,
+    /// With --agent: also let every agent plan, and dream this many frames before each move.
+    #[arg(long, value_name = "N", requires = "agent", default_value_t = 0)]
+    planned_frames: usize,
 }
 
 impl AgentArgs {
@@ -56,6 +59,7 @@ impl AgentArgs {
             dreamt_frames: self.dreamt_frames,
             seed,
             threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            planned_frames: self.planned_frames,
         };
         interrupt::watch();
         let bar = super::bar(0, "policies");

@@ -1,12 +1,14 @@
 //! A playable world, learned or simulated, for the window and for headless play.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use serde_json::Value;
 
-use driftless_agent::{Agent, AgentPlayer, AgentPolicy};
+use driftless_agent::{Agent, AgentPlayer, AgentPolicy, PlanSettings};
 use driftless_clip::ClipOrigin;
 use driftless_data::{Action, Clip, DatasetInfo};
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
@@ -195,7 +197,15 @@ impl PlayableWorld {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
                 let mut world = LearnedWorld::new(engine, Arc::clone(&clips));
                 if let Some(agent) = agent_of(&folder, &config) {
-                    let player = AgentPlayer::new(agent, AgentPolicy::Trained, rand::random());
+                    let seed = rand::random();
+                    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+                    // The Tuning panel says how many frames it may dream.
+                    let plan = PlanSettings {
+                        budget: 0,
+                        ..PlanSettings::default()
+                    };
+                    let player = AgentPlayer::new(agent, AgentPolicy::Trained, seed)
+                        .with_planner(plan, threads, seed);
                     if let Err(error) = world.set_agent(Some(player)) {
                         tracing::warn!("the world's agent does not play: {error}");
                     }

@@ -1,6 +1,7 @@
 //! An agent that plays: from the tokens of a frame to the next action.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use driftless_model::params::{Init, Params};
 use crate::config::{AGENT_CONFIG, AGENT_WEIGHTS};
 use crate::network::{Head, LastLayer, name, size};
 use crate::plain::{PlainHead, softmax, tensor};
-use crate::{AgentConfig, Error, Result};
+use crate::{AgentConfig, Error, PlanSettings, Planner, Result};
 
 /// The heads of `agent.safetensors`.
 pub(crate) const HEADS: [&str; 5] = [
@@ -208,13 +209,13 @@ pub(crate) fn draw(probabilities: &[f32], rng: &mut impl Rng) -> u32 {
     probabilities.len().saturating_sub(1) as u32
 }
 
-/// An agent at play: draws its actions, never the likeliest alone. The same seed and frames lead to the same
-/// actions.
-#[derive(Clone)]
+/// An agent at play. Its policy's actions are drawn, never the likeliest alone; a planner's are those that promise
+/// most. The same seed and frames lead to the same actions.
 pub struct AgentPlayer {
     agent: Arc<Agent>,
     policy: AgentPolicy,
     rng: ChaCha8Rng,
+    planner: Option<Planner>,
 }
 
 impl AgentPlayer {
@@ -224,7 +225,23 @@ impl AgentPlayer {
             agent,
             policy,
             rng: ChaCha8Rng::seed_from_u64(seed),
+            planner: None,
         }
+    }
+
+    /// Thinks ahead before every move, on so many threads, if the settings' budget allows it.
+    #[must_use]
+    pub fn with_planner(self, settings: PlanSettings, threads: NonZeroUsize, seed: u64) -> Self {
+        let planner = Planner::new(Arc::clone(&self.agent), settings, threads, seed);
+        Self {
+            planner: Some(planner),
+            ..self
+        }
+    }
+
+    /// The planner, if it has one.
+    pub fn planner_mut(&mut self) -> Option<&mut Planner> {
+        self.planner.as_mut()
     }
 
     /// The agent.
@@ -236,8 +253,13 @@ impl AgentPlayer {
     /// by [`Sampler::give`].
     ///
     /// # Errors
-    /// As [`Agent::features`].
+    /// As [`Agent::features`] and [`Planner::plan`].
     pub fn decide(&mut self, sampler: &mut Sampler) -> Result<Decision> {
+        if let Some(planner) = &mut self.planner
+            && let Some(decision) = planner.plan(sampler)?
+        {
+            return Ok(decision);
+        }
         let features = self.agent.features(sampler)?;
         let probabilities = self.agent.probabilities(&features, self.policy);
         Ok(Decision {

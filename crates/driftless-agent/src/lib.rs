@@ -8,7 +8,8 @@
 //! Frame t leads to the features h_t, from which the policy draws a_{t+1}, the action that leads to frame t+1.
 //! Reward and continuation are read from the frame that they came with: r_{t+1} and c_{t+1} from h_{t+1}.
 //!
-//! - [`Agent`] plays: [`AgentPlayer`] draws an action for a sampler's last frame, [`imagine`] lets a game run.
+//! - [`Agent`] plays: [`AgentPlayer`] draws an action for a sampler's last frame, [`imagine`] lets a game run, and a
+//!   [`Planner`] tries actions in the dream before every move.
 //! - [`network`] and [`objective`] are what training needs: the heads as tensors, and the losses.
 
 mod agent;
@@ -19,6 +20,7 @@ mod imagination;
 pub mod network;
 pub mod objective;
 mod plain;
+mod planner;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod two_hot;
@@ -29,4 +31,5 @@ pub use error::{Error, Result};
 pub use features::{FeatureShape, Pooling};
 pub use imagination::{Dream, Trajectory, imagine};
 pub use plain::PlainHead;
+pub use planner::{PlanSettings, Planner};
 pub use two_hot::{TwoHot, symexp, symlog};

@@ -18,6 +18,9 @@ pub enum Error {
     /// The engine refuses an argument or its device fails.
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
+    /// An agent is missing, damaged or of another world.
+    #[error(transparent)]
+    Agent(#[from] driftless_agent::Error),
     /// A game refuses an argument or fails.
     #[error(transparent)]
     Sim(#[from] driftless_sim::Error),
@@ -64,12 +67,24 @@ impl From<Error> for PyErr {
             Error::Type(_) => PyTypeError::new_err(text),
             Error::Value(_) | Error::Flow(_) => PyValueError::new_err(text),
             Error::Data(driftless_data::Error::Io { .. }) => PyOSError::new_err(text),
-            Error::Data(_) | Error::Model(_) => PyValueError::new_err(text),
+            Error::Agent(driftless_agent::Error::Engine(ref inner)) if inner.is_argument() => {
+                PyValueError::new_err(text)
+            }
+            Error::Agent(
+                driftless_agent::Error::Data(_)
+                | driftless_agent::Error::Model(_)
+                | driftless_agent::Error::NoFrame(_),
+            )
+            | Error::Data(_)
+            | Error::Model(_) => PyValueError::new_err(text),
             Error::Engine(ref inner) if inner.is_argument() => PyValueError::new_err(text),
             Error::Sim(ref inner) if inner.is_argument() => PyValueError::new_err(text),
-            Error::Engine(_) | Error::Sim(_) | Error::Tensor(_) | Error::InUse | Error::Closed => {
-                PyRuntimeError::new_err(text)
-            }
+            Error::Agent(_)
+            | Error::Engine(_)
+            | Error::Sim(_)
+            | Error::Tensor(_)
+            | Error::InUse
+            | Error::Closed => PyRuntimeError::new_err(text),
         }
     }
 }

@@ -5,6 +5,7 @@
     reason = "Python hands its arguments over"
 )]
 
+mod agent;
 mod engine;
 mod error;
 mod flow;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _driftless {
+    #[pymodule_export]
+    use crate::agent::RealPlayer;
     #[pymodule_export]
     use crate::engine::{Engine, EngineState};
     #[pymodule_export]

@@ -45,6 +45,13 @@ def test_bad_arguments_are_named():
         engine.reset(images=np.zeros((2, 8, 8, 3)))
 
 
+def test_agents_are_refused_by_name():
+    with pytest.raises(ValueError, match="maze contains no agent"):
+        driftless.Agent("maze")
+    with pytest.raises(ValueError, match="'trained' or 'cloned'"):
+        driftless.Agent("maze", policy="best")
+
+
 @pytest.mark.parametrize("path", ["linear", "cosine"])
 def test_solvers_follow_the_path_to_a_point(path):
     """Towards a single point the velocity is known in closed form; every solver ends there."""

@@ -50,11 +50,13 @@ pub enum InputCommand {
     /// Plays these actions in the next frames, one each, before the held one counts again. Pressing
     /// a key of an action stops them.
     Play(Arc<[Action]>),
-    /// Whether the world plays itself: a simulator under its scripted player, a learned world under random
-    /// held actions. Pressing a key of an action ends it.
+    /// Whether the world plays itself: a simulator under its scripted player, a learned world under its agent,
+    /// or without one under random held actions. Pressing a key of an action ends it.
     Autoplay(bool),
     /// Number of frames for which an action is repeated, at least 1.
     Repeat(u64),
+    /// Frames that an agent dreams before each of its moves; without any, it does not plan.
+    Plan(usize),
 }
 
 /// How frames are sampled.

@@ -250,7 +250,7 @@ impl LearnedWorld {
     /// Returns an error if the clip does not fit the world, if a parameter is out of range, or if
     /// the device fails.
     pub fn start_from(&mut self, clip: &Clip, params: &SamplerParams) -> Result<()> {
-        self.decision = None;
+        self.forget_thoughts();
         self.engine.reset(clip, params)?;
         self.last_start = LastStart::Given(clip.clone());
         Ok(())
@@ -369,9 +369,8 @@ impl Player for LearnedWorld {
     }
 
     fn start(&mut self, index: usize, params: &SamplerParams) -> Result<()> {
-        let clip = clip_at(&self.clips, index)?;
-        self.decision = None;
-        self.engine.reset(clip, params)?;
+        self.forget_thoughts();
+        self.engine.reset(clip_at(&self.clips, index)?, params)?;
         self.last_start = LastStart::Own(index);
         Ok(())
     }
@@ -392,7 +391,7 @@ impl Player for LearnedWorld {
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
         match saved {
             PlayerSnapshot::Learned(snapshot) => {
-                self.decision = None;
+                self.forget_thoughts();
                 Ok(self.engine.restore(snapshot)?)
             }
             _ => Err(PlayerSnapshot::wrong_kind()),

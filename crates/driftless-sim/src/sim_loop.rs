@@ -159,6 +159,12 @@ impl SimLoop {
                 self.input.set_repeat(frames);
                 None
             }
+            InputCommand::Plan(frames) => {
+                if let Some(world) = self.player.learned_mut() {
+                    world.set_planned_frames(frames);
+                }
+                None
+            }
         };
         self.outbox.notice(notice);
     }

@@ -19,6 +19,8 @@ pub struct TuningSettings {
     pub ends_restart: bool,
     /// How many frames each action is held for.
     pub repeat: u64,
+    /// Frames that the agent dreams before each of its moves.
+    pub planned_frames: usize,
     /// Target frame rate.
     pub fps: f32,
     /// Whether to run as fast as possible instead.
@@ -53,6 +55,9 @@ impl TuningSettings {
         if self.repeat != before.repeat {
             commands.push(InputCommand::Repeat(self.repeat).into());
         }
+        if self.planned_frames != before.planned_frames {
+            commands.push(InputCommand::Plan(self.planned_frames).into());
+        }
         if self.pace() != before.pace() {
             commands.push(PlaybackCommand::Pace(self.pace()).into());
         }
@@ -75,6 +80,8 @@ pub struct SamplerLimits {
     pub ends: bool,
     /// Whether the sampler is EDM's, as in published worlds.
     pub edm: bool,
+    /// Whether the world has an agent that can plan.
+    pub agent: bool,
 }
 
 impl SamplerLimits {
@@ -89,6 +96,7 @@ impl SamplerLimits {
             memory: dynamics.remembers(),
             ends: dynamics.outcome > 0,
             edm: false,
+            agent: false,
         }
     }
 
@@ -101,6 +109,7 @@ impl SamplerLimits {
             memory: false,
             ends: true,
             edm: true,
+            agent: false,
         }
     }
 }
@@ -117,6 +126,7 @@ pub(super) mod tests {
             free_seed: false,
             ends_restart: true,
             repeat: 1,
+            planned_frames: 0,
             fps: 15.0,
             unlimited: false,
             scaling: Scaling::Sharp,
@@ -143,11 +153,13 @@ pub(super) mod tests {
         after.scaling = Scaling::Smooth;
         assert!(after.commands_since(&before).is_empty());
         after.params.steps = 1;
+        after.planned_frames = 200;
         after.unlimited = true;
         assert_eq!(
             after.commands_since(&before),
             [
                 SamplerCommand::Params(after.params).into(),
+                InputCommand::Plan(200).into(),
                 PlaybackCommand::Pace(Pace::Unlimited).into()
             ]
         );

@@ -293,6 +293,7 @@ impl Analysis {
             return;
         }
         let outcome = frame.prediction.outcome;
+        let decision = frame.diagnostics.decision.as_deref();
         let comparison = self.comparison.as_ref();
         let psnr = comparison.and_then(|comparison| comparison.psnr);
         self.plots.add(FrameSample {
@@ -304,6 +305,11 @@ impl Analysis {
             surprise: frame.diagnostics.surprise.map(f64::from),
             reward: outcome.map(|outcome| f64::from(outcome.reward)),
             end: outcome.map(|outcome| f64::from(outcome.end)),
+            value: decision.map(|decision| f64::from(decision.value)),
+            certainty: decision.and_then(|decision| {
+                let p = decision.probabilities.get(decision.action as usize);
+                p.copied().map(f64::from)
+            }),
         });
     }
 

@@ -332,6 +332,8 @@ impl GameState {
             self.send(command);
         }
         self.send(InputCommand::Repeat(self.session.tuning.settings.repeat));
+        let planned = self.session.tuning.settings.planned_frames;
+        self.send(InputCommand::Plan(planned));
         self.send_held_action(Instant::now());
     }
 

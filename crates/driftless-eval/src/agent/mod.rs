@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use driftless_agent::{Agent, AgentPlayer, AgentPolicy, Dream, imagine};
+use driftless_agent::{Agent, AgentPlayer, AgentPolicy, Dream, PlanSettings, imagine};
 use driftless_data::{Action, Clip, DatasetInfo};
 use driftless_engine::{Batch, Sampler, SamplerParams};
 use driftless_worlds::{Policy, PolicyAgent, Simulator, SimulatorKind};
@@ -37,6 +37,8 @@ pub struct AgentEvalOptions {
     pub seed: u64,
     /// Threads, each with an episode.
     pub threads: NonZeroUsize,
+    /// Frames that every agent also dreams before each move, as a planner; not measured if 0.
+    pub planned_frames: usize,
 }
 
 impl Default for AgentEvalOptions {
@@ -47,6 +49,7 @@ impl Default for AgentEvalOptions {
             dreamt_frames: 64,
             seed: 0,
             threads: NonZeroUsize::MIN,
+            planned_frames: 0,
         }
     }
 }
@@ -71,7 +74,7 @@ pub struct AgentReport {
 /// How one policy did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PolicyReport {
-    /// `random`, `scripted`, `cloned` or `trained`.
+    /// `random`, `scripted`, `cloned`, `trained` or `planning`.
     pub policy: &'static str,
     /// Which agent's, from 0.
     pub agent: Option<usize>,
@@ -119,7 +122,11 @@ pub fn run(
     for game in batch.games_mut() {
         Agent::attach(game)?;
     }
-    let total = 2 + 2 * agents.len();
+    let plan = (options.planned_frames > 0).then(|| PlanSettings {
+        budget: options.planned_frames,
+        ..PlanSettings::default()
+    });
+    let total = 2 + (2 + usize::from(plan.is_some())) * agents.len();
     let mut policies = Vec::with_capacity(total);
     let mut done = |report: PolicyReport| {
         policies.push(report);
@@ -145,12 +152,26 @@ pub fn run(
                 kind,
                 agent,
                 policy,
+                plan: None,
                 options,
             };
             let played = batch.advance(|episode, game| contest.play(game, episode))?;
             let dreamt = batch.advance(|episode, game| contest.dream(game, episode))?;
             let mut report = PolicyReport::new(name, Some(i), &played, options);
             report.add_dreams(&played, &dreamt, options);
+            done(report)?;
+        }
+        if plan.is_some() {
+            let contest = Contest {
+                kind,
+                agent,
+                policy: AgentPolicy::Trained,
+                plan,
+                options,
+            };
+            let played = batch.advance(|episode, game| contest.play(game, episode))?;
+            let mut report = PolicyReport::new("planning", Some(i), &played, options);
+            report.add_seen(&played);
             done(report)?;
         }
     }
@@ -219,6 +240,7 @@ struct Contest<'a> {
     kind: SimulatorKind,
     agent: &'a Arc<Agent>,
     policy: AgentPolicy,
+    plan: Option<PlanSettings>,
     options: &'a AgentEvalOptions,
 }
 
@@ -251,7 +273,11 @@ impl Contest<'_> {
     /// An episode of the real game.
     fn play(&self, sampler: &mut Sampler, episode: usize) -> Result<Played> {
         let (mut game, params) = self.start(sampler, episode)?;
-        let mut player = AgentPlayer::new(Arc::clone(self.agent), self.policy, self.seed(episode));
+        let seed = self.seed(episode);
+        let mut player = AgentPlayer::new(Arc::clone(self.agent), self.policy, seed);
+        if let Some(plan) = self.plan {
+            player = player.with_planner(plan, NonZeroUsize::MIN, seed);
+        }
         let mut played = Played::default();
         while played.goes_on(self.options.frames) {
             let action = Action::from(player.decide(sampler)?.action);
@@ -305,13 +331,17 @@ impl PolicyReport {
         }
     }
 
-    fn add_dreams(&mut self, played: &[Played], dreamt: &[f64], options: &AgentEvalOptions) {
+    fn add_seen(&mut self, played: &[Played]) {
         let seen: Vec<f64> = played.iter().map(|p| p.seen).collect();
+        self.seen = Some(Interval::of(&seen));
+    }
+
+    fn add_dreams(&mut self, played: &[Played], dreamt: &[f64], options: &AgentEvalOptions) {
+        self.add_seen(played);
         let beside: Vec<f64> = played
             .iter()
             .map(|p| p.sum(options.dreamt_frames))
             .collect();
-        self.seen = Some(Interval::of(&seen));
         self.dreamt = Some(Interval::of(dreamt));
         self.beside_dreams = Some(Interval::of(&beside));
     }

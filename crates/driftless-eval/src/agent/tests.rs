@@ -22,6 +22,7 @@ fn options(threads: usize) -> AgentEvalOptions {
         dreamt_frames: 2,
         seed: 5,
         threads: NonZeroUsize::new(threads).unwrap(),
+        planned_frames: 0,
     }
 }
 
@@ -58,6 +59,22 @@ fn every_policy_plays_the_same_episodes() {
         text.contains("trained, agent 2") && text.contains("trained − cloned"),
         "{text}"
     );
+}
+
+#[test]
+fn planners_play_them_too() {
+    let sampler = sampler("maze");
+    let agents = [agent(sampler.world(), 1)];
+    let options = AgentEvalOptions {
+        frames: 2,
+        planned_frames: 40,
+        ..options(2)
+    };
+    let report = run(&sampler, &agents, &options, &mut |_, total| total == 5).unwrap();
+    let planning = &report.policies[4];
+    assert_eq!((planning.policy, planning.agent), ("planning", Some(0)));
+    assert!(planning.seen.is_some() && planning.dreamt.is_none());
+    assert_eq!(planning.length.mean, 2.0);
 }
 
 #[test]

@@ -8,8 +8,9 @@
 """
 
 from . import flow
+from .agent import Agent
 from .engine import Engine
 from .environments import Env, VectorEnv, make
 from .worlds import find_world, worlds
 
-__all__ = ["Engine", "Env", "VectorEnv", "find_world", "flow", "make", "worlds"]
+__all__ = ["Agent", "Engine", "Env", "VectorEnv", "find_world", "flow", "make", "worlds"]

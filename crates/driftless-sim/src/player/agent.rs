@@ -16,8 +16,23 @@ impl LearnedWorld {
         Ok(())
     }
 
-    /// What the agent would do next, the same however often it is asked. `None` without one, before the first frame that it sees, and after a
-    /// snapshot was restored, until the next frame.
+    /// Frames that the agent dreams before each of its moves, if it can plan.
+    pub fn set_planned_frames(&mut self, frames: usize) {
+        if let Some(planner) = self.agent.as_mut().and_then(AgentPlayer::planner_mut) {
+            planner.set_budget(frames);
+        }
+    }
+
+    /// What it thought belongs to another frame.
+    pub(super) fn forget_thoughts(&mut self) {
+        self.decision = None;
+        if let Some(planner) = self.agent.as_mut().and_then(AgentPlayer::planner_mut) {
+            planner.forget();
+        }
+    }
+
+    /// What the agent would do next, the same however often it is asked. `None` without one, before the first
+    /// frame that it sees, and after a snapshot was restored, until the next frame.
     ///
     /// # Errors
     /// Returns an error if the agent is of another world.
@@ -34,10 +49,11 @@ impl LearnedWorld {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::Arc;
 
     use driftless_agent::testing::agent;
-    use driftless_agent::{AgentPlayer, AgentPolicy};
+    use driftless_agent::{AgentPlayer, AgentPolicy, PlanSettings};
     use driftless_data::Action;
     use driftless_engine::SamplerParams;
     use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
@@ -76,5 +92,40 @@ mod tests {
         watched.set_agent(None).unwrap();
         watched.step(0.into(), &params).unwrap();
         assert_eq!(watched.decide().unwrap(), None);
+    }
+
+    /// It plans as long as it has frames to dream, and the game goes on as without it.
+    #[test]
+    fn agent_plans_within_its_budget() {
+        let config = small_config();
+        let params = SamplerParams::default();
+        let new = || {
+            let engine = cpu_sampler(&world(&config));
+            let mut world = LearnedWorld::new(engine, vec![clip(&config, 3)].into());
+            let agent = Arc::new(agent(&config, 3));
+            let player = AgentPlayer::new(agent, AgentPolicy::Trained, 1);
+            let settings = PlanSettings {
+                budget: 0,
+                ..PlanSettings::default()
+            };
+            let player = player.with_planner(settings, NonZeroUsize::MIN, 1);
+            world.set_agent(Some(player)).unwrap();
+            world.start(0, &params).unwrap();
+            world
+        };
+        let (mut planning, mut drawing) = (new(), new());
+        planning.set_planned_frames(40);
+        let planned = planning.decide().unwrap().unwrap();
+        let drawn = drawing.decide().unwrap().unwrap();
+        // Two candidates, of which one is the best.
+        assert!(planned.probabilities.contains(&1.0), "{planned:?}");
+        assert!(drawn.probabilities.iter().all(|p| *p < 1.0), "{drawn:?}");
+        for world in [&mut planning, &mut drawing] {
+            world.step(2.into(), &params).unwrap();
+        }
+        assert!(planning.snapshot().unwrap() == drawing.snapshot().unwrap());
+        planning.set_planned_frames(0);
+        let drawn = planning.decide().unwrap().unwrap();
+        assert!(drawn.probabilities.iter().all(|p| *p < 1.0), "{drawn:?}");
     }
 }

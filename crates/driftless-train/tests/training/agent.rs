@@ -1,9 +1,10 @@
 //! An agent learns in the dream of the block's world to go where the reward is, and goes there in the real one.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use driftless_agent::{Agent, AgentPlayer, AgentPolicy};
+use driftless_agent::{Agent, AgentPlayer, AgentPolicy, PlanSettings};
 use driftless_data::Clip;
 use driftless_engine::Sampler;
 use driftless_train::{AgentOptions, run_agent};
@@ -43,13 +44,13 @@ fn image(x: usize) -> Vec<u8> {
 }
 
 /// Share of the frames with the block at the right wall, over episodes of the real game.
-fn share_of_rewards(sampler: &mut Sampler, agent: &Arc<Agent>, policy: AgentPolicy) -> f64 {
+fn share_of_rewards(sampler: &mut Sampler, player: impl Fn(u64) -> AgentPlayer) -> f64 {
     const FRAMES: usize = 20;
     let params = SamplerParams::default();
     let starts = [2, 4, 6, 8];
     let mut rewarded = 0;
     for (seed, mut x) in starts.into_iter().enumerate() {
-        let mut player = AgentPlayer::new(Arc::clone(agent), policy, seed as u64);
+        let mut player = player(seed as u64);
         let first = Clip {
             images: image(x),
             actions: vec![Action::IDLE],
@@ -100,10 +101,25 @@ fn trained_agent(folder: &Path) -> (Sampler, Arc<Agent>) {
 fn agent_learns_in_the_dream_what_pays_in_reality() {
     let folder = tempfile::tempdir().unwrap();
     let (mut sampler, agent) = trained_agent(folder.path());
+    let player = |policy, seed| AgentPlayer::new(Arc::clone(&agent), policy, seed);
     let [cloned, trained] = [AgentPolicy::Cloned, AgentPolicy::Trained]
-        .map(|policy| share_of_rewards(&mut sampler, &agent, policy));
+        .map(|policy| share_of_rewards(&mut sampler, |seed| player(policy, seed)));
     assert!(
         trained > 0.5 && trained > cloned + 0.2,
         "rewarded: {trained:.2} of the frames, cloned {cloned:.2}"
+    );
+    // What it finds by thinking ahead, without the policy that it learned.
+    let plan = PlanSettings {
+        horizon: 6,
+        policy_share: 0.0,
+        budget: 96,
+        ..PlanSettings::default()
+    };
+    let planned = share_of_rewards(&mut sampler, |seed| {
+        player(AgentPolicy::Cloned, seed).with_planner(plan, NonZeroUsize::MIN, seed)
+    });
+    assert!(
+        planned > cloned + 0.2,
+        "rewarded: {planned:.2} of the frames, cloned {cloned:.2}"
     );
 }
