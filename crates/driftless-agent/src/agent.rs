@@ -1,11 +1,11 @@
 //! An agent that plays: from the tokens of a frame to the next action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -184,8 +184,12 @@ pub fn scale_of(std: f32) -> f32 {
 fn read_tensors(folder: &Path, config: &AgentConfig) -> Result<BTreeMap<String, Tensor>> {
     let path = folder.join(AGENT_WEIGHTS);
     let bytes = driftless_data::fs::read_source(&path, u64::MAX)?;
-    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+    let stored = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
         .map_err(|e| driftless_data::Error::invalid(&path, e.to_string()))?;
+    // Shipped agents are stored in half precision.
+    let single = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F32)?));
+    let tensors = stored.into_iter().map(single);
+    let tensors: HashMap<String, Tensor> = tensors.collect::<Result<_>>()?;
     let params = Params::from_tensors(&path, tensors.clone(), &Device::Cpu);
     for head in HEADS {
         Head::new(&params, head, size(config, head), LastLayer::Random)?;

@@ -57,6 +57,26 @@ fn agent_reads_its_files_of_its_world_only() {
 }
 
 #[test]
+fn agent_may_be_stored_in_half_precision() {
+    let world = small_config();
+    let config = config(&world);
+    let folder = tempfile::tempdir().unwrap();
+    driftless_data::fs::write_json(&folder.path().join(AGENT_CONFIG), &config).unwrap();
+    let half = tensors(&config, 5).into_iter();
+    let half = half.map(|(name, tensor)| (name, tensor.to_dtype(DType::F16).unwrap()));
+    write_tensors(&folder.path().join(AGENT_WEIGHTS), &half.collect()).unwrap();
+    let read = Agent::read(folder.path(), &world).unwrap();
+    let features: Vec<f32> = (0..config.features.len())
+        .map(|i| (i as f32).sin())
+        .collect();
+    let [a, b] = [&read, &agent(&world, 5)]
+        .map(|agent| agent.probabilities(&features, AgentPolicy::Trained));
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+}
+
+#[test]
 fn agent_wants_a_frame_first() {
     let world_config = small_config();
     let mut sampler = cpu_sampler(&world(&world_config));
