@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
+use driftless_train::ranks::Ranks;
 use driftless_train::{
     AgentOptions, ClipOptions, RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset,
     TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
@@ -125,9 +126,12 @@ pub fn run(args: Args) -> Result<()> {
         max_steps: args.max_steps,
         max_minutes: args.max_minutes,
         seed: args.seed,
+        ranks: ranks()?,
     };
-    let outcome = driftless_train::run(&options, &mut TerminalProgress::default())
-        .map_err(|error| super::about(&options.data, error))?;
+    let outcome = train_world(&options)?;
+    if !options.ranks.is_first() {
+        return Ok(());
+    }
     let stage = match &name {
         Some(name) if outcome != TrainOutcome::Finished => name.get_name(),
         // The tokenizer is there.
@@ -135,6 +139,44 @@ pub fn run(args: Args) -> Result<()> {
     };
     say_what_next(&options, outcome, stage);
     Ok(())
+}
+
+/// Trains a world, alone or as one of several ranks. An error ends all of them.
+fn train_world(options: &TrainOptions) -> Result<TrainOutcome> {
+    let ranks = &options.ranks;
+    let result = if ranks.is_first() {
+        driftless_train::run(options, &mut TerminalProgress::default())
+    } else {
+        driftless_train::run(options, &mut ())
+    };
+    let result = result.map_err(|error| super::about(&options.data, error));
+    if let Err(error) = &result
+        && ranks.size() > 1
+    {
+        eprintln!("error: rank {}: {error}", ranks.rank());
+        ranks.abort();
+    }
+    result
+}
+
+/// The processes that were started together, by `mpirun` for example.
+#[cfg(feature = "mpi")]
+fn ranks() -> Result<Ranks> {
+    Ok(driftless_train::ranks::mpi::start()?)
+}
+
+/// Only this process. Several that do not know each other would train the same run.
+#[cfg(not(feature = "mpi"))]
+fn ranks() -> Result<Ranks> {
+    let started = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+    let several = |name| std::env::var(name).is_ok_and(|size| size != "1");
+    if started.into_iter().any(several) {
+        return Err(Error::Argument(
+            "this program was built without MPI: build it with --features mpi (docs/several_machines.md)"
+                .into(),
+        ));
+    }
+    Ok(Ranks::default())
 }
 
 /// Refuses the first option that was given though the network to be trained does not know it.

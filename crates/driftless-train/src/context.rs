@@ -5,6 +5,7 @@ use candle_core::Device;
 use driftless_model::config::WorldConfig;
 
 use super::layout::RunLayout;
+use super::ranks::Ranks;
 use super::settings::TrainSettings;
 
 /// What the training of every network needs to know of its run.
@@ -13,4 +14,5 @@ pub(super) struct RunContext {
     pub settings: TrainSettings,
     pub world: WorldConfig,
     pub device: Device,
+    pub ranks: Ranks,
 }

@@ -42,6 +42,9 @@ pub enum Error {
     /// The given episodes do not fit: too short, for example. Whoever knows their files names them.
     #[error("{0}")]
     Episodes(String),
+    /// The processes of a training on several machines do not agree, or one is lost.
+    #[error("{0}")]
+    Ranks(String),
     /// Training met a number that is not finite.
     #[error("{0}")]
     Diverged(String),

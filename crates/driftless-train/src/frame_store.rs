@@ -2,6 +2,7 @@
 //! actions, rewards and ends.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write;
 use std::ops::{ControlFlow, Range};
@@ -70,6 +71,28 @@ impl FrameStore {
             reads_poses: false,
             bytes: ByteStore::new(folder, memory_limit),
         }
+    }
+
+    /// What tells this data from other data, a line for each episode.
+    ///
+    /// # Errors
+    /// Returns an error if the file of the frames fails.
+    pub fn summary(&self) -> Result<String> {
+        let mut text = format!("{} episodes of {}\n", self.episodes.len(), self.info.name);
+        let mut bytes = Vec::new();
+        for episode in &self.episodes {
+            let (name, frames) = (&episode.name, episode.frames());
+            bytes.clear();
+            self.read(episode.start..episode.start + frames, &mut bytes)?;
+            for (action, reward) in episode.actions.iter().zip(&episode.rewards) {
+                bytes.extend(action.index.to_le_bytes());
+                bytes.extend(action.axes.iter().flat_map(|axis| axis.to_le_bytes()));
+                bytes.extend(reward.to_le_bytes());
+            }
+            let sum = crc32c::crc32c(&bytes);
+            let _ = writeln!(text, "{name}: {frames} frames, checksum {sum:08x}");
+        }
+        Ok(text)
     }
 
     /// Sets whether the episodes that are added from now on must tell the camera's poses.

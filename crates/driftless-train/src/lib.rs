@@ -53,6 +53,7 @@ mod parity;
 mod preview;
 mod progress;
 mod random;
+pub mod ranks;
 mod run;
 mod run_lock;
 mod settings;

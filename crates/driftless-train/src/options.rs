@@ -6,6 +6,7 @@ use driftless_engine::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
 use super::TrainPreset;
+use super::ranks::Ranks;
 
 /// A network that is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,8 @@ pub struct TrainOptions {
     pub max_minutes: Option<f64>,
     /// Seed, overriding that of the settings.
     pub seed: Option<u64>,
+    /// The processes that train together. All need the same options; `out` is a folder that all of them see.
+    pub ranks: Ranks,
 }
 
 impl TrainOptions {
@@ -104,6 +107,7 @@ impl TrainOptions {
             max_steps: None,
             max_minutes: None,
             seed: None,
+            ranks: Ranks::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::dynamics::DynamicsTask;
 use super::frame_store::FrameStore;
 use super::layout::RunLayout;
 use super::optimizer::Optimizer;
+use super::ranks::Ranks;
 use super::settings::TrainSettings;
 use super::task::{Gradient, StepOutput, Task};
 use super::tokenizer::TokenizerTask;
@@ -114,6 +115,7 @@ impl World {
                 settings,
                 world,
                 device: Device::Cpu,
+                ranks: Ranks::default(),
             },
             store,
             _folder: folder,

@@ -10,6 +10,7 @@ use driftless_data::{DatasetInfo, PathError as _};
 use driftless_engine::candle_device;
 use driftless_model::checkpoint;
 use driftless_model::config::WorldConfig;
+use driftless_model::precision::Precision;
 
 use super::context::RunContext;
 use super::dynamics::DynamicsTask;
@@ -33,36 +34,19 @@ use crate::{Error, Result};
 /// finite, or a file cannot be written. The last saved state is kept in every case.
 pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
-    let layout = RunLayout::new(&options.out);
-    let settings = read_settings(options, &layout)?;
-    if !options.resume {
-        let stages = options.stages.iter();
-        stages
-            .map(|&stage| layout.state(stage))
-            .try_for_each(|files| files.check_unused())?;
+    let ranks = &options.ranks;
+    let (run, info) = ranks.agree(RunContext::new(options))?;
+    run.check_same_settings(options)?;
+    let store = ranks.agree(read_frames(&run, info, options))?;
+    if ranks.size() > 1 {
+        ranks.check_same("data", &store.summary()?)?;
     }
-    let device = candle_device(options.device)?;
-    let info = DatasetInfo::read(&options.data)?;
-    let world = settings
-        .world(&info)
-        .map_err(|error| shape_error(options, &error))?;
-    let run = RunContext {
-        layout,
-        settings,
-        world,
-        device,
+    let prepare = || {
+        let lock = RunLock::acquire(&run.layout)?;
+        prepare_folders(&run, &store)?;
+        Ok(lock)
     };
-    if options.resume {
-        check_resumed_world(&run)?;
-    }
-    if let Some(folder) = &options.from {
-        warm_start::check_compatible(folder, &run.world)?;
-    }
-    // Checked before the data is read, which takes long; without data, no folder is made.
-    RunLock::check(&run.layout)?;
-    let store = read_frames(&run, info, options)?;
-    let _lock = RunLock::acquire(&run.layout)?;
-    prepare_folders(&run, &store)?;
+    let _lock = ranks.agree(ranks.is_first().then(prepare).transpose())?;
     progress.data_read(store.frames());
     let training = TrainLoop {
         layout: &run.layout,
@@ -76,6 +60,7 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
             store: &store,
         },
         limits: &limits,
+        ranks,
     };
     for pass in passes(&run.settings, &options.stages) {
         if pass.is_followed && training.has_done(pass.stage, pass.until)? {
@@ -141,7 +126,9 @@ fn new_task<'a>(
         }
         TrainStage::Dynamics => {
             if let Some(folder) = from {
-                warm_start::copy_tokenizer(folder, &run.layout.checkpoint())?;
+                let copy = || warm_start::copy_tokenizer(folder, &run.layout.checkpoint());
+                let copied = run.ranks.is_first().then(copy).transpose();
+                run.ranks.agree(copied)?;
             }
             let (task, vars) = DynamicsTask::new(run, store, progress)?;
             (Box::new(task), vars, checkpoint::DYNAMICS)
@@ -204,6 +191,64 @@ fn read_settings(options: &TrainOptions, layout: &RunLayout) -> Result<TrainSett
         settings.seed = seed;
     }
     Ok(settings)
+}
+
+impl RunContext {
+    /// What is known before the data is read, which takes long; checks it, and makes no folder.
+    fn new(options: &TrainOptions) -> Result<(Self, DatasetInfo)> {
+        let layout = RunLayout::new(&options.out);
+        let settings = read_settings(options, &layout)?;
+        if !options.resume {
+            let stages = options.stages.iter();
+            stages
+                .map(|&stage| layout.state(stage))
+                .try_for_each(|files| files.check_unused())?;
+        }
+        let info = DatasetInfo::read(&options.data)?;
+        let world = settings
+            .world(&info)
+            .map_err(|error| shape_error(options, &error))?;
+        let run = Self {
+            layout,
+            settings,
+            world,
+            device: candle_device(options.device)?,
+            ranks: options.ranks.clone(),
+        };
+        if options.resume {
+            check_resumed_world(&run)?;
+        }
+        if let Some(folder) = &options.from {
+            warm_start::check_compatible(folder, &run.world)?;
+        }
+        let on_cpu = run.device.is_cpu() && run.settings.precision == Precision::F32;
+        if run.ranks.size() > 1 && !on_cpu {
+            return Err(Error::Ranks(
+                "several processes train together on the CPU in f32 only: expected --device cpu and \
+                 precision = 'f32'"
+                    .into(),
+            ));
+        }
+        if run.ranks.is_first() {
+            RunLock::check(&run.layout)?;
+        }
+        Ok((run, info))
+    }
+
+    /// Checks that all ranks are asked to do the same.
+    fn check_same_settings(&self, options: &TrainOptions) -> Result<()> {
+        let settings = toml::to_string_pretty(&self.settings)
+            .map_err(|e| Error::invalid(self.layout.settings(), e.to_string()))?;
+        let asked = format!(
+            "{settings}stages = {:?}\nresume = {}\nmax-steps = {:?}\nfrom = {}\nunlabelled = {}\n",
+            options.stages,
+            options.resume,
+            options.max_steps,
+            options.from.is_some(),
+            options.unlabelled.is_some(),
+        );
+        self.ranks.check_same("settings", &asked)
+    }
 }
 
 /// Checks, before anything is written, that a resumed run keeps its networks.

@@ -19,6 +19,7 @@ use super::optimizer::Optimizer;
 use super::settings::{TrainPreset, TrainSettings};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 use driftless_data::{ActionSpec, DatasetInfo, Episode, PathError as _};
 use driftless_model::checkpoint::{TOKENIZER, write_tensors};
@@ -99,6 +100,7 @@ pub fn measure(
             settings,
             world,
             device: Device::Cpu,
+            ranks: Ranks::default(),
         };
         let store = noise(&run)?;
         match network {

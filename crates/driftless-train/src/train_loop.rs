@@ -15,10 +15,14 @@ use super::layout::{RunLayout, StateFiles};
 use super::log::{LOG_EVERY, RunLog};
 use super::optimizer::Optimizer;
 use super::progress::{StepReport, TrainOutcome, TrainProgress};
+use super::ranks::Ranks;
 use super::state::{self, TrainingCounters};
 use super::task::{StepOutput, Task};
 use crate::{Error, Result};
 
+/// The first rank's words before a step.
+const STOP: u8 = 1;
+const OUT_OF_TIME: u8 = 2;
 /// How many episodes an error names.
 const NAMED_EPISODES: usize = 8;
 
@@ -98,6 +102,8 @@ pub(super) struct TrainLoop<'a> {
     pub pace: Pace,
     pub data: &'a dyn TrainData,
     pub limits: &'a RunLimits,
+    /// Who trains together. The first writes the files.
+    pub ranks: &'a Ranks,
 }
 
 impl TrainLoop<'_> {
@@ -134,7 +140,8 @@ impl TrainLoop<'_> {
             TrainingCounters::default()
         };
         progress.stage_begun(stage, steps, counters.step);
-        let log = RunLog::open(self.layout, stage)?;
+        let log = self.ranks.is_first();
+        let log = log.then(|| RunLog::open(self.layout, stage)).transpose()?;
         let minutes = self.pace.preview_minutes;
         let mut save_timer = Timer::start(self.pace.save_minutes);
         let mut preview_timer = Timer::start(minutes);
@@ -142,11 +149,10 @@ impl TrainLoop<'_> {
             if counters.step >= steps {
                 break TrainOutcome::Finished;
             }
-            if progress.should_stop() {
-                break TrainOutcome::Stopped;
-            }
-            if self.limits.is_out_of_time() {
-                break TrainOutcome::OutOfTime;
+            match self.ranks.first_says(self.stops(progress))? {
+                STOP => break TrainOutcome::Stopped,
+                OUT_OF_TIME => break TrainOutcome::OutOfTime,
+                _ => {}
             }
             let index = counters.step;
             let step = self.train_step(task, &mut optimizer, &mut counters)?;
@@ -156,6 +162,7 @@ impl TrainLoop<'_> {
                 loss: step.output.loss,
                 frames_per_second: step.frames_per_second,
             });
+            let Some(log) = &log else { continue };
             if index.is_multiple_of(LOG_EVERY) {
                 let numbers = step.numbers(optimizer.schedule_factor(index), counters.seconds)?;
                 log.numbers(counters.step, &numbers)?;
@@ -166,16 +173,31 @@ impl TrainLoop<'_> {
                 save_timer.restart();
             }
             if preview_due {
-                self.preview(&log, counters.step, task, progress);
+                self.preview(log, counters.step, task, progress);
                 preview_timer.restart();
             }
         };
-        save(task, &optimizer, &files, &counters, progress)?;
-        if minutes > 0.0 {
-            self.preview(&log, counters.step, task, progress);
+        if let Some(log) = &log {
+            save(task, &optimizer, &files, &counters, progress)?;
+            if minutes > 0.0 {
+                self.preview(log, counters.step, task, progress);
+            }
         }
+        // The next stage begins with what was saved.
+        self.ranks.agree(Ok(()))?;
         progress.stage_ended(stage);
         Ok(outcome)
+    }
+
+    /// Whether this rank would stop: [`STOP`], [`OUT_OF_TIME`] or neither.
+    fn stops(&self, progress: &mut dyn TrainProgress) -> u8 {
+        if progress.should_stop() {
+            STOP
+        } else if self.limits.is_out_of_time() {
+            OUT_OF_TIME
+        } else {
+            0
+        }
     }
 
     /// Draws a batch, updates the parameters and advances `counters`.
@@ -203,6 +225,7 @@ impl TrainLoop<'_> {
             norm => norm?,
         };
         let seconds = started.elapsed().as_secs_f64();
+        let waited = self.ranks.take_waited();
         let frames = task.frames_per_step(step);
         counters.step += 1;
         counters.frames += frames;
@@ -211,6 +234,7 @@ impl TrainLoop<'_> {
             output,
             gradient_norm,
             seconds,
+            waited,
             frames_per_second: frames as f64 / seconds,
         })
     }
@@ -273,6 +297,8 @@ struct Step {
     output: StepOutput,
     gradient_norm: f64,
     seconds: f64,
+    /// Time of it that was spent waiting for other ranks; `None` if there are none.
+    waited: Option<Duration>,
     frames_per_second: f64,
 }
 
@@ -295,6 +321,9 @@ impl Step {
                 output.batch.fetch_time.as_secs_f64() / self.seconds,
             ),
         ];
+        if let Some(waited) = self.waited {
+            numbers.push(("waiting", waited.as_secs_f64() / self.seconds));
+        }
         for (name, value) in &output.metrics {
             numbers.push((*name, f64::from(value.to_scalar::<f32>()?)));
         }

@@ -26,6 +26,7 @@ use crate::frame_store::{EpisodeLabels, FrameStore};
 use crate::layout::RunLayout;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainOutcome, TrainProgress};
+use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
 use crate::world_source::{copy_world, world_folder};
@@ -101,6 +102,7 @@ pub fn run_agent(options: &AgentOptions, progress: &mut dyn TrainProgress) -> Re
             sampler: &sampler,
         },
         limits: &limits,
+        ranks: &Ranks::default(),
     };
     let run = AgentRun {
         layout: &layout,

@@ -23,6 +23,7 @@ use crate::frame_store::FrameStore;
 use crate::layout::RunLayout;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainOutcome, TrainProgress};
+use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
 use crate::warm_start::load_weights;
@@ -130,6 +131,7 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
             device: &device,
         },
         limits: &limits,
+        ranks: &Ranks::default(),
     };
     let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
     let pass = Pass::new(TrainStage::Clip, settings.optimizer.steps);

@@ -14,6 +14,7 @@ use super::clip::{ClipBuffers, ClipPasses};
 use super::gradient_chunks::GradientChunks;
 use super::parameters::{Layout, Weights};
 use crate::clip::batches::{ClipBatch, Shortcut};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 
 /// Clips that a thread works on at a time: the modulating matrices are read once for all of them.
@@ -49,7 +50,7 @@ impl ClipTrainer {
         Ok(Self {
             weights: Weights::new(&layout),
             passes,
-            chunks: GradientChunks::new(layout.len(), 0..layout.len(), CLIPS),
+            chunks: GradientChunks::new(layout.len(), 0..layout.len(), CLIPS, &Ranks::default()),
             buffers: Vec::new(),
             room: [0; 2],
             gradient: Vec::new(),
@@ -133,7 +134,7 @@ impl ClipTrainer {
         };
         let losses = self.chunks.run(n, &mut self.buffers[..threads], work)?;
         self.gradient.clear();
-        self.gradient.extend_from_slice(self.chunks.sum(n));
+        self.gradient.extend_from_slice(self.chunks.sum(n)?);
         Ok(losses.iter().sum())
     }
 }

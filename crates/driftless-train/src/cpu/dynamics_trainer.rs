@@ -17,6 +17,7 @@ use super::gradient_chunks::GradientChunks;
 use super::level_coefficients::{LevelCoefficients, ShortcutCoefficients};
 use super::parameters::{Layout, Weights};
 use super::sequence_step::{BatchStep, SequenceStep, ThreadBuffers};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 use driftless_flow::objective::Objective;
 use driftless_model::config::WorldConfig;
@@ -42,11 +43,12 @@ impl DynamicsTrainer {
         config: &WorldConfig,
         objective: Objective,
         vars: &BTreeMap<String, Var>,
+        ranks: &Ranks,
     ) -> Result<Self> {
         let network = DynamicsNetwork::new(config, vars)?;
         Ok(Self {
             weights: Weights::new(&network.layout),
-            chunks: GradientChunks::new(network.layout.len(), 0..network.layout.len(), 1),
+            chunks: GradientChunks::new(network.layout.len(), 0..network.layout.len(), 1, ranks),
             objective,
             k_max: config.dynamics.k_max,
             network,
@@ -104,7 +106,10 @@ impl DynamicsTrainer {
     }
 
     /// The gradient of the last batch.
-    pub(crate) fn gradient(&mut self) -> &[f32] {
+    ///
+    /// # Errors
+    /// Returns an error if a rank is lost.
+    pub(crate) fn gradient(&mut self) -> Result<&[f32]> {
         self.chunks.sum(self.items)
     }
 
@@ -233,6 +238,14 @@ impl DynamicsTrainer {
                 *sum += part;
             }
             losses.output.extend_from_slice(&part.output);
+        }
+        let ranks = self.chunks.ranks();
+        if ranks.size() > 1 {
+            let own = [&[losses.main][..], &losses.outcome].concat();
+            let all = ranks.sum(&own)?;
+            losses.main = all[0];
+            losses.outcome.copy_from_slice(&all[1..]);
+            losses.output = ranks.join(losses.output)?;
         }
         Ok(losses)
     }

@@ -2,6 +2,7 @@
 //!
 //! A batch is split into *chunks* of consecutive items, depending only on its size. Threads take one
 //! chunk after another. Each chunk has its own gradient; at the end, these are added in a fixed order.
+//! Each rank has a share of the chunks, and the sums of all ranks are added.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -9,12 +10,15 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use crate::ranks::{PendingSum, Ranks};
 use crate::{Error, Result};
 
 /// Maximum number of chunks.
 const CHUNKS: usize = 16;
 /// Maximum total size of the chunks' gradients (1 GiB), unless there are only two.
 const NUMBERS: usize = 1 << 28;
+/// Numbers that ranks add at a time: while they wait for some, others are on their way.
+const BUCKET: usize = 1 << 16;
 /// Numbers that one task adds.
 const SHARE: usize = 1 << 15;
 
@@ -28,12 +32,16 @@ pub(super) struct GradientChunks {
     least: usize,
     parts: Vec<Buffer>,
     total: Buffer,
+    ranks: Ranks,
 }
 
+/// A gradient that is on its way from the other ranks.
+pub(super) struct PendingGradient(Vec<Box<dyn PendingSum>>);
+
 impl GradientChunks {
-    /// Gradients of the parameters in `range` of `len`, in chunks of at least `least` items. Memory is
-    /// allocated by the first batch.
-    pub(super) fn new(len: usize, range: Range<usize>, least: usize) -> Self {
+    /// Gradients of the parameters in `range` of `len`, in chunks of at least `least` items, which these ranks
+    /// share. Memory is allocated by the first batch.
+    pub(super) fn new(len: usize, range: Range<usize>, least: usize, ranks: &Ranks) -> Self {
         Self {
             len,
             range,
@@ -41,6 +49,7 @@ impl GradientChunks {
             most: (NUMBERS / len.max(1)).clamp(2, CHUNKS),
             parts: Vec::new(),
             total: Buffer::new(len),
+            ranks: ranks.clone(),
         }
     }
 
@@ -48,18 +57,25 @@ impl GradientChunks {
         self.most.min((items / self.least).max(1)).min(items)
     }
 
-    /// The chunks of `items` items.
+    /// This rank's chunks of `items` items.
     pub(super) fn ranges(&self, items: usize) -> Vec<Range<usize>> {
         let n = self.count(items);
-        (0..n).map(|i| items * i / n..items * (i + 1) / n).collect()
+        let own = self.ranks.share(n);
+        own.map(|i| items * i / n..items * (i + 1) / n).collect()
+    }
+
+    /// Who shares the chunks.
+    pub(super) fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// Threads that are used for `items` items.
     pub(super) fn threads(&self, items: usize) -> usize {
-        rayon::current_num_threads().min(self.count(items))
+        let chunks = self.ranks.share(self.count(items)).len();
+        rayon::current_num_threads().min(chunks)
     }
 
-    /// The chunks of `items` items with their gradients, which still hold those of an earlier batch.
+    /// This rank's chunks of `items` items with their gradients, which still hold those of an earlier batch.
     pub(super) fn jobs(&mut self, items: usize) -> Vec<(Range<usize>, &mut [f32])> {
         let ranges = self.ranges(items);
         while self.parts.len() < ranges.len() {
@@ -69,7 +85,7 @@ impl GradientChunks {
         ranges.into_iter().zip(parts).collect()
     }
 
-    /// Calls `work` for every chunk with the buffers of a thread and the gradient of the chunk, which
+    /// Calls `work` for every chunk of this rank with the buffers of a thread and the gradient of the chunk, which
     /// is zero. Returns the results in the order of the chunks.
     ///
     /// # Errors
@@ -93,9 +109,47 @@ impl GradientChunks {
         self.range.clone()
     }
 
+    /// Begins to add the gradients of the last batch, which had `items` items, over all ranks.
+    pub(super) fn start_sum(&mut self, items: usize) -> PendingGradient {
+        self.sum_own(items);
+        let buckets = self.total[self.range.clone()].chunks(BUCKET);
+        PendingGradient(if self.ranks.size() > 1 {
+            buckets
+                .map(|bucket| self.ranks.start_sum(bucket.to_vec()))
+                .collect()
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// The gradient whose sum has begun; 0 outside of the range.
+    ///
+    /// # Errors
+    /// Returns an error if a rank is lost.
+    pub(super) fn finish_sum(&mut self, pending: PendingGradient) -> Result<&[f32]> {
+        let buckets = self.total[self.range.clone()].chunks_mut(BUCKET);
+        for (bucket, sum) in buckets.zip(pending.0) {
+            bucket.copy_from_slice(&sum.wait()?);
+        }
+        Ok(&self.total)
+    }
+
     /// The gradient of the last batch, which had `items` items; 0 outside of the range.
-    pub(super) fn sum(&mut self, items: usize) -> &[f32] {
-        let parts = &self.parts[..self.count(items)];
+    ///
+    /// # Errors
+    /// Returns an error if a rank is lost.
+    pub(super) fn sum(&mut self, items: usize) -> Result<&[f32]> {
+        let pending = self.start_sum(items);
+        self.finish_sum(pending)
+    }
+
+    /// Adds the gradients of this rank's chunks.
+    fn sum_own(&mut self, items: usize) {
+        let own = self.ranks.share(self.count(items)).len();
+        let parts = &self.parts[..own];
+        if own == 0 {
+            self.total[self.range.clone()].fill(0.0);
+        }
         let start = self.range.start;
         let total = &mut self.total[self.range.clone()];
         let shares = total.par_chunks_mut(SHARE).enumerate();
@@ -109,7 +163,6 @@ impl GradientChunks {
                 }
             }
         });
-        &self.total
     }
 }
 

@@ -15,6 +15,7 @@ use super::frame_patches::{FrameLoss, FramePatches, PixelWeights, Shift};
 use super::gradient_chunks::{GradientChunks, on_threads};
 use super::parameters::{Layout, Slot, Weights};
 use super::standardization::{BatchShape, Standardized};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD};
@@ -104,6 +105,7 @@ impl TokenizerTrainer {
         vars: &BTreeMap<String, Var>,
         background: &[u8],
         weights: PixelWeights,
+        ranks: &Ranks,
     ) -> Result<Self> {
         let pixels = weights.foreground.len();
         if background.len() != config.image_len() || pixels * 3 != background.len() {
@@ -124,7 +126,7 @@ impl TokenizerTrainer {
             channels: config.tokenizer.channels,
             // In the order of names, the parameters of each half are contiguous.
             chunks: ["encoder.", "decoder."]
-                .map(|half| GradientChunks::new(layout.len(), layout.range(half), least)),
+                .map(|half| GradientChunks::new(layout.len(), layout.range(half), least, ranks)),
             states: Vec::new(),
             encoding: Vec::new(),
             decoding: Vec::new(),
@@ -189,19 +191,22 @@ impl TokenizerTrainer {
             None => self.standardize_as_stored(),
         }
         let mut losses = self.decode(batch, n)?;
-        let decoder = self.chunks[1].range();
-        self.gradient.resize(self.layout.len(), 0.0);
-        self.gradient[decoder.clone()].copy_from_slice(&self.chunks[1].sum(n)[decoder]);
+        // On its way while the encoder goes backwards.
+        let pending = self.chunks[1].start_sum(n);
         if let Some(joint) = &batch.joint {
             losses.curvature = self.standardized.curvature;
             let (s, draw) = (&self.standardized, &mut self.draw);
             sizes.backward(s, &self.dz, joint.curvature_weight, draw);
             self.encode_backward(all)?;
         }
+        self.gradient.resize(self.layout.len(), 0.0);
+        let decoder = self.chunks[1].range();
+        self.gradient[decoder.clone()]
+            .copy_from_slice(&self.chunks[1].finish_sum(pending)?[decoder]);
         let encoder = self.chunks[0].range();
         let gradient = &mut self.gradient[encoder.clone()];
         match batch.joint {
-            Some(_) => gradient.copy_from_slice(&self.chunks[0].sum(all)[encoder]),
+            Some(_) => gradient.copy_from_slice(&self.chunks[0].sum(all)?[encoder]),
             None => gradient.fill(0.0),
         }
         Ok(losses)
@@ -267,6 +272,8 @@ impl TokenizerTrainer {
             let latents = &state.latents[..range.len() * self.latent];
             self.raw.extend_from_slice(latents);
         }
+        let raw = std::mem::take(&mut self.raw);
+        self.raw = self.chunks[0].ranks().join(raw)?;
         Ok(())
     }
 
@@ -326,6 +333,13 @@ impl TokenizerTrainer {
             self.errors
                 .extend(frames.iter().map(|frame| frame.worst_patch));
             self.dz.extend(dz);
+        }
+        let ranks = self.chunks[1].ranks();
+        if ranks.size() > 1 {
+            let sums = ranks.sum(&[losses.pixels, losses.mse])?;
+            (losses.pixels, losses.mse) = (sums[0], sums[1]);
+            self.dz = ranks.join(std::mem::take(&mut self.dz))?;
+            self.errors = ranks.join(std::mem::take(&mut self.errors))?;
         }
         Ok(losses)
     }

@@ -11,6 +11,7 @@ use driftless_transport::config::{ConditionRow, TransportConfig};
 use super::gradient_chunks::GradientChunks;
 use super::parameters::{Layout, Weights};
 use super::transport::{TransportBuffers, TransportPasses};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 
 /// Least pictures that a thread works on at a time: matrix products of fewer rows are slow.
@@ -51,7 +52,7 @@ impl TransportTrainer {
         Ok(Self {
             weights: Weights::new(&layout),
             passes,
-            chunks: GradientChunks::new(layout.len(), 0..layout.len(), PICTURES),
+            chunks: GradientChunks::new(layout.len(), 0..layout.len(), PICTURES, &Ranks::default()),
             buffers: Vec::new(),
             room: 0,
             gradient: Vec::new(),
@@ -123,7 +124,7 @@ impl TransportTrainer {
         };
         let losses = self.chunks.run(n, &mut self.buffers[..threads], work)?;
         self.gradient.clear();
-        self.gradient.extend_from_slice(self.chunks.sum(n));
+        self.gradient.extend_from_slice(self.chunks.sum(n)?);
         Ok(losses.concat())
     }
 }

@@ -69,7 +69,7 @@ impl DynamicsTask<'_> {
         }
         Ok(StepOutput {
             loss,
-            gradient: Gradient::Flat(cpu.gradient()),
+            gradient: Gradient::Flat(cpu.gradient()?),
             metrics,
             batch: report,
         })

@@ -40,7 +40,7 @@ impl CpuTrainer {
             return Ok(None);
         }
         Ok(Some(Self {
-            trainer: DynamicsTrainer::new(&run.world, objective, vars)?,
+            trainer: DynamicsTrainer::new(&run.world, objective, vars, &run.ranks)?,
             vars: vars.clone(),
         }))
     }
@@ -124,11 +124,14 @@ impl CpuTrainer {
     }
 
     /// The gradient of the last batch.
-    pub fn gradient(&mut self) -> FlatGradient {
-        FlatGradient {
+    ///
+    /// # Errors
+    /// Returns an error if a rank is lost.
+    pub fn gradient(&mut self) -> Result<FlatGradient> {
+        Ok(FlatGradient {
             layout: self.trainer.layout(),
-            values: self.trainer.gradient().to_vec(),
-        }
+            values: self.trainer.gradient()?.to_vec(),
+        })
     }
 }
 

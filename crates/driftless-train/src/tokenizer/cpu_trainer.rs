@@ -39,7 +39,7 @@ impl CpuTrainer {
             surroundings: run.settings.tokenizer.surroundings_weight as f32,
         };
         Ok(Some(Self {
-            trainer: TokenizerTrainer::new(&run.world, vars, background, weights)?,
+            trainer: TokenizerTrainer::new(&run.world, vars, background, weights, &run.ranks)?,
             vars: vars.clone(),
         }))
     }

@@ -12,6 +12,7 @@ use driftless_transport::{Controls, TransportConfig};
 use super::TransportSettings;
 use super::task::{Previews, TransportTask};
 use crate::optimizer::Optimizer;
+use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use crate::warm_start::load_weights;
@@ -90,6 +91,7 @@ pub fn run_transport(
         },
         data: &previews,
         limits: &limits,
+        ranks: &Ranks::default(),
     };
     let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
     let pass = Pass::new(TrainStage::Transport, settings.optimizer.steps);
