@@ -18,8 +18,10 @@ use driftless_oasis::controls::CONTROLS;
 use driftless_oasis::{DdimParams, Frame, Oasis};
 use safetensors::{Dtype, SafeTensors};
 
-use common::{FRAME, data};
+use common::data;
 
+/// Bytes of a frame: 24×32 pixels.
+const FRAME: usize = 24 * 32 * 3;
 /// Numbers of a latent.
 const LEN: usize = 6 * 8 * 16;
 /// Frames of a window, the current one included.

@@ -11,7 +11,8 @@ mod common;
 use driftless_data::{Action, Clip};
 use driftless_oasis::{DdimParams, World, WorldParams};
 
-use common::FRAME;
+/// Bytes of a frame: 24×32 pixels.
+const FRAME: usize = 24 * 32 * 3;
 
 fn world() -> World {
     World::new(common::oasis().unwrap())

@@ -6,8 +6,6 @@ use driftless_oasis::{Oasis, OasisFiles};
 
 /// Height and width of its latents.
 pub const LATENT: [usize; 2] = [6, 8];
-/// Bytes of a frame: 24×32 pixels.
-pub const FRAME: usize = 24 * 32 * 3;
 
 pub fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,7 +1,7 @@
 //! How long a checkpoint's world takes for a frame, on one thread and on more.
 //!
 //! ```sh
-//! cargo run --release -p driftless-oasis --example speed -- FOLDER 10 1 2
+//! cargo run --release -p driftless-oasis --example oasis_speed -- FOLDER 10 1 2
 //! ```
 //!
 //! The numbers are DDIM steps, then threads.

@@ -2,7 +2,7 @@
 //! precision.
 //!
 //! ```sh
-//! cargo run --release -p driftless-oasis --example random -- FOLDER
+//! cargo run --release -p driftless-oasis --example oasis_random -- FOLDER
 //! ```
 
 use std::collections::BTreeMap;
