@@ -22,9 +22,12 @@ pub enum Error {
     /// A download: see [`driftless_hub::Error`].
     #[error(transparent)]
     Hub(Box<driftless_hub::Error>),
-    /// A published world: see [`driftless_diamond::Error`].
+    /// A published world of DIAMOND's: see [`driftless_diamond::Error`].
     #[error(transparent)]
-    Published(#[from] driftless_diamond::Error),
+    Diamond(#[from] driftless_diamond::Error),
+    /// A published world of Oasis's: see [`driftless_oasis::Error`].
+    #[error(transparent)]
+    Oasis(#[from] driftless_oasis::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),

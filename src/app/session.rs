@@ -68,7 +68,7 @@ impl GameSession {
                 agent: folder.is_some_and(|folder| Agent::is_in(folder)),
                 ..SamplerLimits::new(dynamics)
             }),
-            None => game.published.then(SamplerLimits::edm),
+            None => game.published.map(SamplerLimits::published),
         };
         let tuning = TuningPanel::new(settings, limits, game.sampling);
         let shared = game.game.as_ref();
@@ -89,7 +89,7 @@ impl GameSession {
         Ok(Self {
             world: game.world,
             origin: game.origin,
-            learned: game.dynamics.is_some() || game.published,
+            learned: game.dynamics.is_some() || game.published.is_some(),
             clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,

@@ -100,7 +100,7 @@ fn options(keys: &[&str]) -> WindowOptions {
         game: PlayableWorld {
             world: DatasetInfo::from(&world),
             dynamics: Some(world.dynamics),
-            published: false,
+            published: None,
             sampling: SamplerParams::default(),
             first_clip: 0,
             game: None,

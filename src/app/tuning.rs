@@ -20,6 +20,8 @@ use super::widgets::{choices, section};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_sim::RANDOM_SEED_LIMIT;
 
+use crate::workspace::playable_world::PublishedSampler;
+
 /// Room for the scroll bar, in points.
 const SCROLL_BAR: f32 = 10.0;
 /// The most frames that the agent may be told to dream before a move.
@@ -28,6 +30,7 @@ const MAX_PLANNED_FRAMES: usize = 2000;
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
+const CONTEXT_SIGNAL: &str = "context_signal";
 const GUIDANCE: &str = "guidance";
 const SOLVER: &str = "solver";
 const CHURN: &str = "churn";
@@ -35,6 +38,7 @@ const TEMPERATURE: &str = "temperature";
 const SIGMA_MAX: &str = "sigma_max";
 const SIGMA_MIN: &str = "sigma_min";
 const RHO: &str = "rho";
+const HOP: &str = "hop";
 const RECALL: &str = "recall";
 
 /// The Tuning panel.
@@ -130,7 +134,7 @@ impl TuningPanel {
 
     /// The preset buttons and the time per frame.
     fn quality(&mut self, ui: &mut Ui, limits: &SamplerLimits, cost: Option<Duration>) {
-        if !limits.edm {
+        if limits.published.is_none() {
             self.presets_of_quality(ui, limits);
         }
         let text = cost.map_or("–".to_owned(), |time| {
@@ -176,14 +180,16 @@ impl TuningPanel {
 
     /// Whether the world and the solver use a parameter.
     fn is_used(&self, spec: &ParamSpec, limits: &SamplerLimits) -> bool {
-        let of_edm = [SIGMA_MAX, SIGMA_MIN, RHO];
-        if limits.edm {
-            let shared = [SOLVER, STEPS, CHURN, TEMPERATURE];
-            return of_edm.contains(&spec.name) || shared.contains(&spec.name);
+        let of_edm = [SIGMA_MAX, SIGMA_MIN, RHO, SOLVER, STEPS, CHURN, TEMPERATURE];
+        let of_ddim = [STEPS, CONTEXT_SIGNAL, CONTEXT, HOP, TEMPERATURE];
+        match limits.published {
+            Some(PublishedSampler::Edm) => return of_edm.contains(&spec.name),
+            Some(PublishedSampler::Ddim { .. }) => return of_ddim.contains(&spec.name),
+            None => {}
         }
         let adaptive = self.settings.params.solver == Solver::Adaptive;
         match spec.name {
-            name if of_edm.contains(&name) => false,
+            SIGMA_MAX | SIGMA_MIN | RHO | HOP => false,
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
@@ -199,7 +205,7 @@ impl TuningPanel {
             ParamKind::Choice(choices) => {
                 let offered = |index: &usize| {
                     let solvers = [Solver::Euler, Solver::Heun].map(|solver| solver as usize);
-                    !limits.edm || solvers.contains(index)
+                    limits.published.is_none() || solvers.contains(index)
                 };
                 let indices = (0..choices.len()).filter(offered).map(|index| index as f64);
                 let indices: Vec<_> = indices.collect();
@@ -390,10 +396,39 @@ mod tests {
     }
 
     #[test]
+    fn published_samplers_have_their_own_parameters() {
+        let used = |sampler: Option<PublishedSampler>| {
+            let limits = match sampler {
+                Some(sampler) => SamplerLimits::published(sampler),
+                None => SamplerLimits::new(&world(&[("noop", &[])]).dynamics),
+            };
+            let own = settings().params;
+            let tuning = TuningPanel::new(settings(), Some(limits.clone()), own);
+            let used = PARAMS.iter().filter(|spec| tuning.is_used(spec, &limits));
+            used.map(|spec| spec.name).collect::<Vec<_>>()
+        };
+        let ddim = used(Some(PublishedSampler::Ddim { window: 32 }));
+        assert_eq!(ddim, [STEPS, CONTEXT_SIGNAL, CONTEXT, TEMPERATURE, HOP]);
+        let edm = used(Some(PublishedSampler::Edm));
+        assert!(edm.contains(&SIGMA_MAX) && !edm.contains(&HOP) && !edm.contains(&CONTEXT));
+        let own = used(None);
+        assert!(own.contains(&CONTEXT) && !own.contains(&HOP) && !own.contains(&RHO));
+    }
+
+    #[test]
     fn special_parameters_exist() {
-        let of_edm = [SOLVER, CHURN, TEMPERATURE, SIGMA_MAX, SIGMA_MIN, RHO];
+        let published = [
+            SOLVER,
+            CHURN,
+            TEMPERATURE,
+            SIGMA_MAX,
+            SIGMA_MIN,
+            RHO,
+            CONTEXT_SIGNAL,
+            HOP,
+        ];
         let of_flow = [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL];
-        for name in of_flow.into_iter().chain(of_edm) {
+        for name in of_flow.into_iter().chain(published) {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

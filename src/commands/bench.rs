@@ -1,11 +1,12 @@
 //! `driftless bench`: measures the speed of the engine.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::Device;
 
-use driftless::workspace::{playable_world, published};
+use driftless::workspace::playable_world;
+use driftless::workspace::published::Published;
 use driftless::{Error, Result, app};
 use driftless_data::{Clip, PathError as _};
 use driftless_engine::{Backend, DeviceChoice, DeviceOptions, Gpu, GpuSource, Threads};
@@ -26,7 +27,7 @@ const TRAINING_THREADS: [usize; 2] = [1, 2];
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, name of an included or a saved world, or a published checkpoint (.pt, or
+    /// Checkpoint folder, name of an included or a saved world, or a published checkpoint (.pt, .safetensors, or
     /// hf:OWNER/NAME) [default: pong].
     #[arg(long, value_name = "DIR|NAME|FILE")]
     checkpoint: Option<PathBuf>,
@@ -87,9 +88,9 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
     if let Some(world) = &checkpoint
-        && let Some(file) = published::file_of(world)?
+        && let Some(world) = Published::at(world)?
     {
-        return bench_published(args, &file);
+        return bench_published(args, &world);
     }
     let backend = driftless_engine::choose_backend(options, &GpuSource::Own)?;
     if args.sweep {
@@ -168,14 +169,14 @@ fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<Pr
 }
 
 /// Measures a published world.
-fn bench_published(args: &Args, file: &Path) -> Result<()> {
+fn bench_published(args: &Args, world: &Published) -> Result<()> {
     let bench = PublishedBench {
         steps: &args.steps,
         threads: &args.threads,
         frames: args.frames,
     };
     let bar = super::bar(bench.work() as u64, "frames");
-    let report = bench.run(file, &mut || bar.inc(1))?;
+    let report = bench.run(world, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     if args.json {
         super::print_json(&report)

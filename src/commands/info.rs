@@ -6,13 +6,15 @@ use candle_core::Device;
 use serde::Serialize;
 
 use driftless::Result;
-use driftless::workspace::{NamedWorld, WorldNames, published};
+use driftless::workspace::published::{Published, diamond, oasis};
+use driftless::workspace::{NamedWorld, WorldNames};
 use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
 use driftless_data::text::printable;
 use driftless_diamond::Agent;
 use driftless_model::checkpoint::{self, CheckpointSummary};
+use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles};
 use driftless_transport::{TransportConfig, Transporter};
 use driftless_worlds::SimulatorKind;
 
@@ -21,7 +23,7 @@ use super::hub::HubArgs;
 /// Arguments of `info`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, name of a world, published checkpoint (.pt, or hf:OWNER/NAME), dataset folder or episode (.npz).
+    /// Checkpoint folder, name of a world, published checkpoint (.pt, .safetensors, or hf:OWNER/NAME), dataset folder or episode (.npz).
     #[arg(value_name = "DIR|NAME|FILE")]
     path: PathBuf,
     #[command(flatten)]
@@ -45,8 +47,10 @@ pub fn run(args: &Args) -> Result<()> {
             super::print(&cells_text(&info))
         };
     }
-    if let Some(file) = published::file_of(path)? {
-        return published_info(args, &file);
+    match Published::at(path)? {
+        Some(Published::Diamond(file)) => return diamond_info(args, &file),
+        Some(Published::Oasis(files)) => return oasis_info(args, &files),
+        None => {}
     }
     match WorldNames::find(None).any(path)? {
         Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
@@ -92,9 +96,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// A published checkpoint.
+/// A published checkpoint of DIAMOND's.
 #[derive(Serialize)]
-struct PublishedInfo {
+struct DiamondInfo {
     #[serde(flatten)]
     world: DatasetInfo,
     past_frames: usize,
@@ -102,18 +106,18 @@ struct PublishedInfo {
     parameters: [usize; 3],
 }
 
-fn published_info(args: &Args, file: &Path) -> Result<()> {
+fn diamond_info(args: &Args, file: &Path) -> Result<()> {
     let agent = Agent::read(file)?;
     let info = agent.info();
-    let published = PublishedInfo {
-        world: published::describe(file, &agent),
+    let published = DiamondInfo {
+        world: diamond::describe(file, &agent),
         past_frames: info.past,
         parameters: info.parameters,
     };
     if args.json {
         return super::print_json(&published);
     }
-    let PublishedInfo { world, .. } = &published;
+    let DiamondInfo { world, .. } = &published;
     let [height, width] = world.image;
     let millions = info.parameters.map(|count| count as f64 / 1e6);
     super::print(&format!(
@@ -126,6 +130,46 @@ fn published_info(args: &Args, file: &Path) -> Result<()> {
         millions[0],
         millions[1],
         millions[2]
+    ))
+}
+
+/// A published checkpoint of Oasis's.
+#[derive(Serialize)]
+struct OasisDescription {
+    #[serde(flatten)]
+    world: DatasetInfo,
+    /// Height, width and channels.
+    latent: [usize; 3],
+    /// Most frames that the transformer sees, the current one included.
+    window: usize,
+    /// Numbers in the diffusion transformer and in the autoencoder.
+    parameters: [usize; 2],
+}
+
+fn oasis_info(args: &Args, files: &OasisFiles) -> Result<()> {
+    let info = Oasis::read(files)?.info();
+    let published = OasisDescription {
+        world: oasis::describe(files, info),
+        latent: info.latent,
+        window: MAX_WINDOW,
+        parameters: info.parameters,
+    };
+    if args.json {
+        return super::print_json(&published);
+    }
+    let OasisDescription { world, .. } = &published;
+    let ([height, width], [rows, columns, channels]) = (world.image, info.latent);
+    let millions = info.parameters.map(|count| count as f64 / 1e6);
+    let axes: Vec<&str> = world.axes.iter().map(|axis| axis.name.as_str()).collect();
+    super::print(&format!(
+        "published  {}, {height}×{width} at {} frames/s\nactions    {}\naxes       {}\n\
+         networks   diffusion transformer of {MAX_WINDOW} frames {:.2} M, autoencoder {:.2} M, latents {rows}×{columns}×{channels}",
+        printable(&world.name),
+        world.fps,
+        actions_text(world),
+        axes.join(", "),
+        millions[0],
+        millions[1]
     ))
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use driftless::workspace::{PlayableWorld, published};
+use driftless::workspace::PlayableWorld;
+use driftless::workspace::published::Published;
 use driftless::{Error, Result, app};
 use driftless_data::fs::{check_new, check_target};
 use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
@@ -24,8 +25,8 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt, or hf:OWNER/NAME), or
-    /// name of an included or a saved world [default: pong].
+    /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt, .safetensors, or
+    /// hf:OWNER/NAME), or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     #[command(flatten, next_help_heading = WORLD)]
@@ -39,8 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = WORLD)]
     fps: Option<f32>,
     /// Starting clip: an index, or a file whose first frames are used: an episode (.npz), an image
-    /// (.png, .jpg), a .gif, or a video (.mp4, ...; needs ffmpeg).
-    #[arg(long, alias = "context", value_name = "I|FILE", help_heading = WORLD)]
+    /// (.png, .jpg; also --image), a .gif, or a video (.mp4, ...; needs ffmpeg).
+    #[arg(long, aliases = ["context", "image"], value_name = "I|FILE", help_heading = WORLD)]
     clip: Option<String>,
     #[command(flatten)]
     sampler: SamplerArgs,
@@ -83,12 +84,16 @@ pub fn run(mut args: Args) -> Result<()> {
     args.checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
     let mut game = match args.world {
         Some(kind) => PlayableWorld::simulator(kind),
-        None if let Some(file) = published_file(&args)? => {
-            let clip = args.clip.as_deref();
-            if clip.is_none() {
-                tracing::warn!("no starting frames: it starts from black ones, see --clip");
+        None if let Some(published) = published(&args)? => {
+            let game = published.open(args.device, args.clip.as_deref())?;
+            if args.clip.is_none() {
+                let start = match published {
+                    Published::Diamond(_) => "it starts from black ones",
+                    Published::Oasis(_) => "it makes up the first one",
+                };
+                tracing::warn!("no starting frames: {start}, see --clip");
             }
-            published::open(&file, args.device, clip)?
+            game
         }
         None => {
             let opened = super::open_world(args.checkpoint.as_deref())?;
@@ -114,9 +119,9 @@ pub fn run(mut args: Args) -> Result<()> {
 }
 
 /// The published checkpoint that was named, if it is one.
-fn published_file(args: &Args) -> Result<Option<PathBuf>> {
+fn published(args: &Args) -> Result<Option<Published>> {
     match &args.checkpoint {
-        Some(path) => published::file_of(path),
+        Some(path) => Published::at(path),
         None => Ok(None),
     }
 }

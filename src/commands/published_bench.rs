@@ -1,13 +1,14 @@
 //! `driftless bench` of a published checkpoint.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Instant;
 
 use driftless::Result;
-use driftless::workspace::published::describe;
-use driftless_diamond::{Agent, EdmParams, World, WorldParams};
+use driftless::workspace::published::{Published, diamond, oasis};
+use driftless_data::Action;
+use driftless_diamond::{Agent, EdmParams};
 use driftless_eval::bench::{Timing, cpu_name};
+use driftless_oasis::{DdimParams, Oasis};
 use serde::Serialize;
 
 /// Frames that are played before any is timed.
@@ -39,47 +40,115 @@ struct Row {
     frame: Timing,
 }
 
+/// A published world to be measured.
+trait Measured {
+    fn threads(&self) -> usize;
+
+    /// Computes on so many threads; on the fastest number if none is given.
+    fn set_threads(&mut self, threads: Option<usize>) -> Result<()>;
+
+    /// Makes a frame in so many steps.
+    fn step(&mut self, steps: usize) -> Result<()>;
+}
+
+impl Measured for driftless_diamond::World {
+    fn threads(&self) -> usize {
+        self.threads()
+    }
+
+    fn set_threads(&mut self, threads: Option<usize>) -> Result<()> {
+        let agent = self.agent_mut();
+        match threads {
+            Some(count) => agent.set_threads(count)?,
+            None => agent.set_fastest_threads()?,
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, steps: usize) -> Result<()> {
+        let edm = EdmParams {
+            steps,
+            ..EdmParams::default()
+        };
+        let params = driftless_diamond::WorldParams {
+            edm,
+            ..driftless_diamond::WorldParams::seeded(0)
+        };
+        self.step(0, &params)?;
+        Ok(())
+    }
+}
+
+impl Measured for driftless_oasis::World {
+    fn threads(&self) -> usize {
+        self.threads()
+    }
+
+    fn set_threads(&mut self, threads: Option<usize>) -> Result<()> {
+        let oasis = self.oasis_mut();
+        match threads {
+            Some(count) => oasis.set_threads(count)?,
+            None => oasis.set_fastest_threads()?,
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, steps: usize) -> Result<()> {
+        let ddim = DdimParams {
+            steps,
+            ..DdimParams::default()
+        };
+        let params = driftless_oasis::WorldParams {
+            ddim,
+            ..driftless_oasis::WorldParams::seeded(0)
+        };
+        self.step(&Action::IDLE, &params)?;
+        Ok(())
+    }
+}
+
 impl PublishedBench<'_> {
     /// Frames to be played.
     pub fn work(&self) -> usize {
         self.steps.len() * self.threads.len().max(1) * (self.frames + WARM_UP)
     }
 
-    /// Plays the world in `file`, and calls `tick` after each frame.
+    /// Plays the world of a checkpoint, and calls `tick` after each frame.
     ///
     /// # Errors
-    /// Returns an error if the file is none of a published world, or if a number of steps is out of range.
-    pub fn run(&self, file: &Path, tick: &mut dyn FnMut()) -> Result<PublishedReport> {
-        let mut agent = Agent::read(file)?;
-        let world = describe(file, &agent).name;
-        let mut threads: Vec<usize> = self.threads.iter().map(|count| count.get()).collect();
-        if threads.is_empty() {
-            agent.set_fastest_threads()?;
-            threads.push(agent.threads());
+    /// Returns an error if the files are none of a published world, or if a number of steps is out of range.
+    pub fn run(&self, published: &Published, tick: &mut dyn FnMut()) -> Result<PublishedReport> {
+        let (world, mut player): (String, Box<dyn Measured>) = match published {
+            Published::Diamond(file) => {
+                let agent = Agent::read(file)?;
+                let name = diamond::describe(file, &agent).name;
+                (name, Box::new(driftless_diamond::World::new(agent)))
+            }
+            Published::Oasis(files) => {
+                let oasis = Oasis::read(files)?;
+                let name = oasis::describe(files, oasis.info()).name;
+                (name, Box::new(driftless_oasis::World::new(oasis)))
+            }
+        };
+        let given = self.threads.iter().map(|count| Some(count.get()));
+        let mut counts: Vec<Option<usize>> = given.collect();
+        if counts.is_empty() {
+            counts.push(None);
         }
-        let mut player = World::new(agent);
         let mut rows = Vec::new();
-        for &threads in &threads {
-            player.agent_mut().set_threads(threads)?;
+        for count in counts {
+            player.set_threads(count)?;
             for &steps in self.steps {
-                let edm = EdmParams {
-                    steps,
-                    ..EdmParams::default()
-                };
-                let params = WorldParams {
-                    edm,
-                    ..WorldParams::seeded(0)
-                };
                 let mut times = Vec::new();
                 for _ in 0..self.frames + WARM_UP {
                     let started = Instant::now();
-                    player.step(0, &params)?;
+                    player.step(steps)?;
                     times.push(started.elapsed());
                     tick();
                 }
                 rows.push(Row {
                     steps,
-                    threads,
+                    threads: player.threads(),
                     frame: Timing::of(times.into_iter().skip(WARM_UP)),
                 });
             }
@@ -101,8 +170,9 @@ impl PublishedReport {
         } in &self.rows
         {
             let rate = 1000.0 / frame.median_ms;
+            let digits = if rate < 1.0 { 3 } else { 1 };
             text += &format!(
-                "\n{steps} steps, {threads} threads: {:.1} ms a frame, {rate:.1} frames/s",
+                "\n{steps} steps, {threads} threads: {:.1} ms a frame, {rate:.digits$} frames/s",
                 frame.median_ms
             );
         }

@@ -1,8 +1,8 @@
 //! `driftless replay`: replays a recorded session and compares it frame by frame.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use driftless::workspace::published;
+use driftless::workspace::published::Published;
 use driftless::{Error, Result};
 use driftless_clip::ClipOrigin;
 use driftless_data::{PathError as _, export};
@@ -19,7 +19,7 @@ use super::hub::HubArgs;
 pub struct Args {
     /// Session (.npz) written by `play --record` or `play --headless --out`.
     file: PathBuf,
-    /// Checkpoint folder, published checkpoint (.pt, or hf:OWNER/NAME), or name of an included world [default: the
+    /// Checkpoint folder, published checkpoint (.pt, .safetensors, or hf:OWNER/NAME), or name of an included world [default: the
     /// included world that the session was recorded in].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
@@ -131,9 +131,9 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
     }
     let checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
     if let Some(world) = &checkpoint
-        && let Some(file) = published::file_of(world)?
+        && let Some(world) = Published::at(world)?
     {
-        return published(args, recording, &file);
+        return published(args, recording, &world);
     }
     let folder = match (&checkpoint, recording.world()) {
         (Some(world), _) => super::checkpoint(world)?,
@@ -165,13 +165,13 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
 fn published(
     args: &Args,
     recording: &RecordedSession,
-    file: &Path,
+    world: &Published,
 ) -> Result<(Box<dyn Player>, f32)> {
     let options = DeviceOptions {
         device: args.device,
         threads: args.threads,
     };
     let starts = recording.clips(|| Ok(Vec::new()))?;
-    let game = published::open_with_clips(file, options, starts)?;
+    let game = world.open_with_clips(options, starts)?;
     Ok(((game.player)(&GpuSource::Own)?, game.world.fps))
 }

@@ -42,6 +42,18 @@ pub struct GivenClip {
     pub origin: Option<ClipOrigin>,
 }
 
+/// How a published world draws frames from noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishedSampler {
+    /// EDM's sampler, as DIAMOND's.
+    Edm,
+    /// DDIM with stabilized past frames, as Oasis's.
+    Ddim {
+        /// Most frames that the network sees.
+        window: usize,
+    },
+}
+
 /// A world, with what is needed to start playing it.
 #[derive(Clone)]
 pub struct PlayableWorld {
@@ -49,8 +61,8 @@ pub struct PlayableWorld {
     pub world: DatasetInfo,
     /// Network configuration, for the sampler panel; `None` for a simulator and for a published world.
     pub dynamics: Option<DynamicsConfig>,
-    /// Whether it is a published world, whose sampler is EDM's.
-    pub published: bool,
+    /// The sampler of a published world; `None` for any other.
+    pub published: Option<PublishedSampler>,
     /// The sampler parameters that suit the world.
     pub sampling: SamplerParams,
     /// Index of the first starting clip.
@@ -189,7 +201,7 @@ impl PlayableWorld {
             world: DatasetInfo::from(&config),
             sampling: SamplerParams::of_world(&config),
             dynamics: Some(config.dynamics.clone()),
-            published: false,
+            published: None,
             first_clip,
             game: None,
             origin: Some(origin),
@@ -220,7 +232,7 @@ impl PlayableWorld {
         Self {
             world: kind.open(0).info(),
             dynamics: None,
-            published: false,
+            published: None,
             sampling: SamplerParams::default(),
             first_clip: 0,
             game: None,

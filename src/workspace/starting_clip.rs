@@ -18,6 +18,8 @@ pub struct ClipShape<'a> {
     pub fps: f32,
     /// Most frames.
     pub frames: usize,
+    /// Frames that a picture or a video is repeated to fill.
+    pub least: usize,
     /// Number of actions.
     pub actions: usize,
     /// Number of axes.
@@ -32,6 +34,7 @@ impl<'a> From<&'a WorldConfig> for ClipShape<'a> {
             image: world.image,
             fps: world.fps,
             frames: world.dynamics.context,
+            least: world.dynamics.context,
             actions: world.actions.len(),
             axes: world.axes.len(),
             world: &world.name,
@@ -39,10 +42,10 @@ impl<'a> From<&'a WorldConfig> for ClipShape<'a> {
     }
 }
 
-/// The first frames of a file, resized for the world, as many as its context holds.
+/// The first frames of a file, resized for the world, as many as it sees.
 ///
 /// An episode (`.npz`) keeps its actions and may be shorter than the context. An image, GIF or video
-/// has no action labels and gets the idle action; if it is too short, its first frame is repeated in
+/// has no action labels and gets the idle action; if it is too short for the world, its first frame is repeated in
 /// front.
 ///
 /// # Errors
@@ -54,6 +57,20 @@ pub fn read<'a>(path: &Path, shape: impl Into<ClipShape<'a>>) -> Result<Clip> {
         from_episode(path, shape)
     } else {
         from_images(path, shape)
+    }
+}
+
+/// The starting clips of a world that has none of its own: what `--clip` names, if anything.
+///
+/// # Errors
+/// As [`read`], and if an index is named.
+pub fn given(clip: Option<&str>, shape: ClipShape) -> Result<Vec<Clip>> {
+    match clip {
+        Some(index) if index.parse::<usize>().is_ok() => Err(Error::Argument(format!(
+            "--clip {index}: a published checkpoint holds no starting clips, expected a file"
+        ))),
+        Some(file) => Ok(vec![read(Path::new(file), shape)?]),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -75,11 +92,12 @@ fn from_images(path: &Path, shape: ClipShape) -> Result<Clip> {
     let ClipShape { image, frames, .. } = shape;
     let frame_len = 3 * image[0] * image[1];
     let images = media::read_frames(path, image, shape.fps, frames)?;
-    let missing = (frames * frame_len).saturating_sub(images.len()) / frame_len;
+    let missing = (shape.least * frame_len).saturating_sub(images.len()) / frame_len;
     let first = images.get(..frame_len).unwrap_or_default();
+    let images = [first.repeat(missing), images].concat();
     Ok(Clip {
-        images: [first.repeat(missing), images].concat(),
-        actions: vec![Action::IDLE; frames],
+        actions: vec![Action::IDLE; images.len() / frame_len],
+        images,
     })
 }
 

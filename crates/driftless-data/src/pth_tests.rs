@@ -33,6 +33,22 @@ fn both_formats_are_read() {
 }
 
 #[test]
+fn names_are_read_alone() {
+    for file in ["heads.pth", "heads_old.pth"] {
+        let path = fixture(file);
+        let mut found = names(&path).unwrap();
+        found.sort();
+        let tensors = read(&path).unwrap();
+        assert!(found.iter().eq(tensors.keys()), "{file}: {found:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    std::fs::write(&path, &std::fs::read(fixture("heads.pth")).unwrap()[..100]).unwrap();
+    let message = names(&path).unwrap_err().to_string();
+    assert!(message.contains("weights.pth: cannot be read"), "{message}");
+}
+
+#[test]
 fn damaged_files_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.pth");

@@ -48,11 +48,12 @@ mod wgpu;
 
 pub use error::{Error, Result};
 
-/// What networks of other kinds share with the CPU backend: worker threads, and packed matrix products.
+/// What networks of other kinds share with the CPU backend: worker threads, packed matrix products, and the loops of
+/// attention.
 pub mod kernels {
     pub use crate::cpu::{
         LANES, MatmulArgs, PackedMatrix, RowLayout, SharedSlice, TaskSize, Workers, WriteMode,
-        multiply,
+        gather, multiply, multiply_shared, pack_keys, pack_values, softmax,
     };
 }
 

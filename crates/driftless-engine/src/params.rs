@@ -47,6 +47,9 @@ pub struct SamplerParams {
     pub sigma_min: f32,
     /// How its noise levels are spaced: more puts more of them near the lowest.
     pub rho: f32,
+    /// Frames by which a full window of a published world moves on, if it is one that computes all of its window again
+    /// when it moves.
+    pub hop: usize,
     /// Seed of the noise: frame n of a session takes its noise from the address (seed, n).
     pub seed: u64,
 }
@@ -68,6 +71,7 @@ impl Default for SamplerParams {
             sigma_max: 5.0,
             sigma_min: 2e-3,
             rho: 7.0,
+            hop: 1,
             seed: 0,
         }
     }

@@ -7,10 +7,13 @@ use crate::{Error, Result};
 /// The most files that an error lists.
 const MAX_LISTED: usize = 8;
 
+/// The files of Oasis, which is published in two.
+const OASIS: [&str; 2] = ["oasis500m.safetensors", "vit-l-20.safetensors"];
+
 /// What a repository holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// A world of this program: the files of its folder.
+    /// A world in several files of a folder: one of this program, or Oasis.
     World(Vec<String>),
     /// One PyTorch file.
     File(String),
@@ -26,6 +29,9 @@ pub(crate) fn choose(repository: &str, files: &[String]) -> Result<Choice> {
         let all = NEEDED.into_iter().chain(OPTIONAL).filter(has);
         return Ok(Choice::World(all.map(str::to_owned).collect()));
     }
+    if OASIS.iter().all(has) {
+        return Ok(Choice::World(OASIS.map(str::to_owned).to_vec()));
+    }
     let torch: Vec<&String> = files
         .iter()
         .filter(|file| file.ends_with(".pt") || file.ends_with(".pth"))
@@ -39,7 +45,7 @@ pub(crate) fn choose(repository: &str, files: &[String]) -> Result<Choice> {
         .map(|file| file.as_str())
         .collect();
     let what = match torch.len() {
-        0 => "holds neither a world of this program (config.json, …) nor a PyTorch file (.pt)"
+        0 => "holds neither a world of this program (config.json, …), nor Oasis, nor a PyTorch file (.pt)"
             .to_owned(),
         count if count > MAX_LISTED => format!(
             "holds {count} PyTorch files, expected the name of one, such as {}",
@@ -84,6 +90,19 @@ mod tests {
         assert_eq!(files.len(), 5, "{files:?}");
         let single = of(&["README.md", "models/Pong.pt"]).unwrap();
         assert_eq!(single, Choice::File("models/Pong.pt".to_owned()));
+    }
+
+    #[test]
+    fn both_files_of_oasis_are_found() {
+        let files = [
+            "README.md",
+            "oasis500m.pt",
+            OASIS[1],
+            OASIS[0],
+            "vit-l-20.pt",
+        ];
+        let expected = OASIS.map(str::to_owned).to_vec();
+        assert_eq!(of(&files).unwrap(), Choice::World(expected));
     }
 
     #[test]

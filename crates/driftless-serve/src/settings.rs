@@ -45,7 +45,7 @@ impl Settings {
     /// Whether a parameter has an effect.
     fn has(&self, spec: &ParamSpec) -> bool {
         match spec.name {
-            "sigma_max" | "sigma_min" | "rho" => false,
+            "sigma_max" | "sigma_min" | "rho" | "hop" => false,
             "guidance" => self.guidance,
             "recall" => self.memory,
             _ => true,

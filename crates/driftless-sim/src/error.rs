@@ -18,9 +18,12 @@ pub enum Error {
     /// An agent: see [`driftless_agent::Error`].
     #[error(transparent)]
     Agent(#[from] driftless_agent::Error),
-    /// A published world: see [`driftless_diamond::Error`].
+    /// A published world of DIAMOND's: see [`driftless_diamond::Error`].
     #[error(transparent)]
-    Published(#[from] driftless_diamond::Error),
+    Diamond(#[from] driftless_diamond::Error),
+    /// A published world of Oasis's: see [`driftless_oasis::Error`].
+    #[error(transparent)]
+    Oasis(#[from] driftless_oasis::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),
@@ -57,7 +60,8 @@ impl Error {
             Self::Model(error) => error.is_argument(),
             Self::Engine(error) => error.is_argument(),
             Self::Simulator(error) => error.is_argument(),
-            Self::Published(error) => error.is_argument(),
+            Self::Diamond(error) => error.is_argument(),
+            Self::Oasis(error) => error.is_argument(),
             _ => false,
         }
     }
@@ -67,7 +71,8 @@ impl Error {
         match self {
             Self::Flow(error) => error.is_not_finite(),
             Self::Engine(error) => error.is_not_finite(),
-            Self::Published(error) => error.is_not_finite(),
+            Self::Diamond(error) => error.is_not_finite(),
+            Self::Oasis(error) => error.is_not_finite(),
             _ => false,
         }
     }

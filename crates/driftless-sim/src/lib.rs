@@ -2,7 +2,7 @@
 //!
 //! - [`SimThread`]: the world-model thread. It takes [`Command`]s and makes [`Frame`]s.
 //! - [`PolledSim`]: the same without a thread, for many games on a few threads.
-//! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`PublishedWorld`].
+//! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`DiamondWorld`].
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
 //! - [`Game`]: a game as it is shared, to be played again and played on.
@@ -56,6 +56,7 @@ mod autoplay;
 mod columns;
 mod command;
 mod comparison;
+mod diamond;
 mod episode_state;
 mod error;
 mod frame;
@@ -67,13 +68,13 @@ mod history;
 mod input;
 mod inspection;
 mod message;
+mod oasis;
 mod options;
 mod pacer;
 mod params_state;
 mod player;
 mod polled;
 mod ports;
-mod published;
 mod replay;
 mod rerender;
 mod rewind;
@@ -94,17 +95,18 @@ pub use command::{
     TimelineCommand,
 };
 pub use comparison::{ComparisonSource, matching_simulator};
+pub use diamond::DiamondWorld;
 pub use error::{Error, Result};
 pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
 pub use game::{GAME_FILES, Game, MAX_GAME_FRAMES};
 pub use history::{BranchInfo, History, HistoryLimits, MAX_BRANCHES, TimelinePosition};
 pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, TracedPass};
 pub use message::{Message, Notice};
+pub use oasis::OasisWorld;
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
 pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot};
 pub use polled::{PolledSim, Turn};
-pub use published::PublishedWorld;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};
 pub use session_journal::RecordOptions;

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use driftless_agent::{AgentPlayer, Decision};
 use driftless_data::{Action, Clip};
-use driftless_diamond::WorldSnapshot;
 use driftless_engine::{
     FrameTexture, Memory, Outcome, Sampler, SamplerParams, Snapshot, StageTimes, reencoding_error,
 };
@@ -120,8 +119,10 @@ pub enum PlayerSnapshot {
     Learned(Snapshot),
     /// Of a simulator.
     Simulated(SimulatorSnapshot),
-    /// Of a published world.
-    Published(WorldSnapshot),
+    /// Of a published world of DIAMOND's.
+    Diamond(driftless_diamond::WorldSnapshot),
+    /// Of a published world of Oasis's.
+    Oasis(driftless_oasis::WorldSnapshot),
 }
 
 impl PlayerSnapshot {
@@ -133,7 +134,8 @@ impl PlayerSnapshot {
                 4 * snapshot.state.len() + snapshot.image.len() + memory
             }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
-            Self::Published(snapshot) => snapshot.bytes(),
+            Self::Diamond(snapshot) => snapshot.bytes(),
+            Self::Oasis(snapshot) => snapshot.bytes(),
         }
     }
 
@@ -142,7 +144,8 @@ impl PlayerSnapshot {
         match self {
             Self::Learned(snapshot) => Some(&snapshot.image),
             Self::Simulated(_) => None,
-            Self::Published(snapshot) => Some(snapshot.image()),
+            Self::Diamond(snapshot) => Some(snapshot.image()),
+            Self::Oasis(snapshot) => Some(&snapshot.image),
         }
     }
 

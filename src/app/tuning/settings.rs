@@ -7,6 +7,7 @@ use driftless_model::config::DynamicsConfig;
 use driftless_sim::{Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, SamplerCommand};
 
 use crate::app::present::Scaling;
+use crate::workspace::playable_world::PublishedSampler;
 
 /// Everything the panel sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,8 +79,8 @@ pub struct SamplerLimits {
     pub memory: bool,
     /// Whether the network predicts episode ends.
     pub ends: bool,
-    /// Whether the sampler is EDM's, as in published worlds.
-    pub edm: bool,
+    /// The sampler of a published world; `None` for the program's own.
+    pub published: Option<PublishedSampler>,
     /// Whether the world has an agent that can plan.
     pub agent: bool,
 }
@@ -95,20 +96,24 @@ impl SamplerLimits {
             guidance: dynamics.unknown_action,
             memory: dynamics.remembers(),
             ends: dynamics.outcome > 0,
-            edm: false,
+            published: None,
             agent: false,
         }
     }
 
     /// The limits of a published world.
-    pub fn edm() -> Self {
+    pub fn published(sampler: PublishedSampler) -> Self {
+        let (steps, context) = match sampler {
+            PublishedSampler::Edm => (vec![1, 2, 3, 5, 10], 1..=usize::MAX),
+            PublishedSampler::Ddim { window } => (vec![2, 4, 6, 10, 20], 1..=window),
+        };
         Self {
-            steps: vec![1, 2, 3, 5, 10],
-            context: 1..=usize::MAX,
+            steps,
+            context,
             guidance: false,
             memory: false,
-            ends: true,
-            edm: true,
+            ends: sampler == PublishedSampler::Edm,
+            published: Some(sampler),
             agent: false,
         }
     }

@@ -6,7 +6,7 @@ mod rebuild;
 mod values;
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -14,11 +14,11 @@ use half::f16;
 use zip::ZipArchive;
 
 use self::values::{Pickle, Tensor, Value};
-use crate::fs::read_source;
+use crate::fs::{open_source, read_source};
 use crate::{Error, PathError as _, Result};
 
 /// The largest file that is read.
-const MAX_FILE: u64 = 2 << 30;
+const MAX_FILE: u64 = 4 << 30;
 /// The largest entry of a zip archive with the pickle in it.
 const MAX_PICKLE: u64 = 64 << 20;
 /// The first pickle of a file from before 2020 is this number.
@@ -38,12 +38,10 @@ pub struct PthTensor {
 /// integers, are left out.
 ///
 /// # Errors
-/// Returns an error if the file is larger than 2 GiB, is none of PyTorch's, is cut off, or holds no tensor.
+/// Returns an error if the file is larger than 4 GiB, is none of PyTorch's, is cut off, or holds no tensor.
 pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
     let bytes = read_source(path, MAX_FILE)?;
-    let wrong = |what: String| -> Error {
-        Error::invalid(path, format!("cannot be read as PyTorch weights: {what}"))
-    };
+    let wrong = |what: String| wrong(path, &what);
     let (state, storages) = if bytes.starts_with(ZIP) {
         from_zip(&bytes)
     } else if bytes.starts_with(MAGIC) {
@@ -76,6 +74,33 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
     Ok(tensors)
 }
 
+fn wrong(path: &Path, what: &str) -> Error {
+    Error::invalid(path, format!("cannot be read as PyTorch weights: {what}"))
+}
+
+/// The names of all tensors of a state dict, of whatever type. Of an archive only the pickle is read, not the values.
+///
+/// # Errors
+/// As [`read`], but that the values may be missing and a state dict may hold no tensor.
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    let io = |e| Error::io(path, e);
+    let mut file = open_source(path)?;
+    let mut start = Vec::new();
+    (&mut file)
+        .take(ZIP.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(io)?;
+    if start != ZIP {
+        return Ok(read(path)?.into_keys().collect());
+    }
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string());
+    let state = zip.and_then(|mut zip| pickle_of(&mut zip));
+    let (state, _) = state.map_err(|what| wrong(path, &what))?;
+    let tensors = state_dict(&state).into_iter();
+    Ok(tensors.map(|(name, _)| name).collect())
+}
+
 /// The values of all storages, by their keys.
 type Storages = BTreeMap<String, Vec<u8>>;
 
@@ -86,15 +111,11 @@ fn from_zip(bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
         .file_names()
         .filter_map(|name| Some(name.ok()?.into_owned()));
     let names: Vec<String> = names.collect();
-    let is_pickle = |name: &&String| name.ends_with("/data.pkl");
-    let pickle = names.iter().find(is_pickle).ok_or("it has no data.pkl")?;
-    let folder = pickle.trim_end_matches("data.pkl");
-    let text = entry(&mut zip, pickle, MAX_PICKLE)?;
+    let (state, folder) = pickle_of(&mut zip)?;
     let order = entry(&mut zip, &format!("{folder}byteorder"), 16).unwrap_or_default();
     if order == b"big" {
         return Err("its numbers are big-endian".into());
     }
-    let state = pickle::read(&mut &*text)?;
     let mut storages = Storages::new();
     // PyTorch does not compress: all storages together are no larger than the file.
     let mut left = bytes.len() as u64;
@@ -109,7 +130,20 @@ fn from_zip(bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
     Ok((state, storages))
 }
 
-fn entry(zip: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> pickle::Result<Vec<u8>> {
+/// The pickle of an archive, and the folder that it is in, with a slash at its end.
+fn pickle_of(zip: &mut ZipArchive<impl Read + Seek>) -> pickle::Result<(Pickle, String)> {
+    let mut names = zip
+        .file_names()
+        .filter_map(|name| Some(name.ok()?.into_owned()));
+    let is_pickle = |name: &String| name.ends_with("/data.pkl");
+    let name = names.find(is_pickle).ok_or("it has no data.pkl")?;
+    drop(names);
+    let text = entry(zip, &name, MAX_PICKLE)?;
+    let state = pickle::read(&mut &*text)?;
+    Ok((state, name.trim_end_matches("data.pkl").to_owned()))
+}
+
+fn entry(zip: &mut ZipArchive<impl Read + Seek>, name: &str, most: u64) -> pickle::Result<Vec<u8>> {
     let entry = zip.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     let mut data = Vec::new();
     let read = entry.take(most + 1).read_to_end(&mut data);

@@ -6,7 +6,7 @@ use driftless_model::simd::{dispatch, dot, exp};
 use super::matmul::LANES;
 
 /// Packs keys, rows of `d` elements that are `stride` apart, into panels [keys / 16][d][16].
-pub(super) fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32]) {
+pub fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32]) {
     for (j, key) in keys.chunks(stride).enumerate() {
         let at = j / LANES * d * LANES + j % LANES;
         for (x, key) in key[..d].iter().enumerate() {
@@ -16,13 +16,7 @@ pub(super) fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32
 }
 
 /// Packs `count` values, rows of `d` elements that are `stride` apart, into panels [d / 16][count][16].
-pub(super) fn pack_values(
-    values: &[f32],
-    stride: usize,
-    d: usize,
-    count: usize,
-    panels: &mut [f32],
-) {
+pub fn pack_values(values: &[f32], stride: usize, d: usize, count: usize, panels: &mut [f32]) {
     for (j, value) in values.chunks(stride).take(count).enumerate() {
         for (panel, value) in value[..d].chunks(LANES).enumerate() {
             let at = (panel * count + j) * LANES;
@@ -32,7 +26,7 @@ pub(super) fn pack_values(
 }
 
 /// Copies the first `d` elements of rows that are `stride` apart into `out` [rows, d].
-pub(super) fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
+pub fn gather(x: &[f32], stride: usize, d: usize, out: &mut [f32]) {
     for (from, to) in x.chunks(stride).zip(out.chunks_exact_mut(d)) {
         to.copy_from_slice(&from[..d]);
     }
@@ -63,8 +57,10 @@ pub(super) fn exp_and_normalizer<const FMA: bool>(weights: &mut [f32]) -> f32 {
     totals.iter().sum::<f32>().recip()
 }
 
-dispatch!(pub(super) fn softmax = softmax_body(mask: &[f32], x: &mut [f32]));
-/// Softmax of x + mask over rows as long as `mask`, a multiple of [`WEIGHT_LANES`].
+dispatch!(
+    /// Softmax of x + mask over rows as long as `mask`, a multiple of eight.
+    pub fn softmax = softmax_body(mask: &[f32], x: &mut [f32])
+);
 #[inline(always)]
 fn softmax_body<const FMA: bool>(mask: &[f32], x: &mut [f32]) {
     for row in x.chunks_exact_mut(mask.len()) {

@@ -41,7 +41,7 @@ pub fn multiply(p: &MatmulArgs, y: &mut [f32]) {
 
 /// As [`multiply`], for several threads with different outputs of one slice: writes only the `outputs`
 /// elements of each row, `stride` apart.
-pub(super) fn multiply_shared(p: &MatmulArgs, y: &SharedSlice<f32>) {
+pub fn multiply_shared(p: &MatmulArgs, y: &SharedSlice<f32>) {
     if p.check(y.len()) {
         multiply_part(p, y, &Part::whole(p));
     }

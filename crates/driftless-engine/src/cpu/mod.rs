@@ -25,7 +25,8 @@ use std::num::NonZeroUsize;
 
 use driftless_model::checkpoint::WorldModel;
 
-pub use matmul::{LANES, MatmulArgs, multiply};
+pub use attention_loops::{gather, pack_keys, pack_values, softmax};
+pub use matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 pub use matrix::PackedMatrix;
 pub use row_layout::{RowLayout, WriteMode};
 pub use shared_slice::SharedSlice;

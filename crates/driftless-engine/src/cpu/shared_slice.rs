@@ -29,7 +29,7 @@ impl<'a, T> SharedSlice<'a, T> {
     }
 
     /// The elements from `at` on. Panics if there are fewer.
-    pub(super) fn tail(&self, at: usize) -> Self {
+    pub fn tail(&self, at: usize) -> Self {
         assert!(at <= self.len, "the tail starts outside the slice");
         Self {
             start: self.start.wrapping_add(at),

@@ -153,7 +153,7 @@ const fn logarithmic(ends: (f64, f64), decimals: usize) -> SliderSpec {
 }
 
 /// All sampler parameters but the seed, in the order of the Tuning panel.
-pub static PARAMS: [ParamSpec; 14] = [
+pub static PARAMS: [ParamSpec; 15] = [
     ParamSpec {
         name: "solver",
         column: "solver",
@@ -363,6 +363,22 @@ pub static PARAMS: [ParamSpec; 14] = [
         },
         get: |params| params.rho.into(),
         set: |params, value| params.rho = value as f32,
+    },
+    ParamSpec {
+        name: "hop",
+        column: "hop",
+        label: "Window hop",
+        help: "Frames by which a full window moves on, in Oasis only: 1 forgets one frame at a time and computes all \
+               others again for each frame, more does so less often.",
+        placeholder: Some("N"),
+        kind: ParamKind::Number {
+            whole: true,
+            range: (Included(1.0), Included(1024.0)),
+            expected: "1 to 1024",
+            slider: steps_of((1.0, 31.0), 1.0, 0),
+        },
+        get: |params| params.hop as f64,
+        set: |params, value| params.hop = value as usize,
     },
 ];
 

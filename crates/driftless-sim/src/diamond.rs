@@ -11,7 +11,7 @@ use super::player::{Player, PlayerSnapshot, clip_at};
 use crate::Result;
 
 /// A published world and its starting clips.
-pub struct PublishedWorld {
+pub struct DiamondWorld {
     world: World,
     name: String,
     label: String,
@@ -21,7 +21,7 @@ pub struct PublishedWorld {
     seed: u64,
 }
 
-impl PublishedWorld {
+impl DiamondWorld {
     /// A world that starts from one of `clips`; without any, from black frames.
     pub fn new(world: World, name: String, clips: Vec<Clip>) -> Self {
         let black = || Clip {
@@ -67,7 +67,7 @@ fn world_params(params: &SamplerParams) -> WorldParams {
     }
 }
 
-impl Player for PublishedWorld {
+impl Player for DiamondWorld {
     fn name(&self) -> &'static str {
         "cpu diamond"
     }
@@ -115,12 +115,12 @@ impl Player for PublishedWorld {
     }
 
     fn snapshot(&mut self) -> Result<PlayerSnapshot> {
-        Ok(PlayerSnapshot::Published(self.world.snapshot().clone()))
+        Ok(PlayerSnapshot::Diamond(self.world.snapshot().clone()))
     }
 
     fn restore(&mut self, saved: &PlayerSnapshot) -> Result<()> {
         match saved {
-            PlayerSnapshot::Published(snapshot) => Ok(self.world.restore(snapshot)?),
+            PlayerSnapshot::Diamond(snapshot) => Ok(self.world.restore(snapshot)?),
             _ => Err(PlayerSnapshot::wrong_kind()),
         }
     }

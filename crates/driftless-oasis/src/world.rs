@@ -1,0 +1,276 @@
+//! Plays a checkpoint's world: one frame after another from a starting clip.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use driftless_data::{Action, Clip};
+use driftless_engine::StageTimes;
+use driftless_engine::noise::{self, NoisePurpose};
+
+use crate::controls::{actions, axes, controls};
+use crate::transformer::MAX_WINDOW;
+use crate::{DdimParams, Error, Frame, Oasis, OasisInfo, Result};
+
+/// How frames are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorldParams {
+    /// The sampler.
+    pub ddim: DdimParams,
+    /// Frames that the network sees, the current one included.
+    pub window: usize,
+    /// Frames by which a full window moves on. Whenever it moves, all of it is computed again.
+    pub hop: usize,
+    /// Standard deviation of the initial noise; 1 is that of the published program.
+    pub temperature: f32,
+    /// Frame n after a reset takes its noise from the address (seed, n).
+    pub seed: u64,
+}
+
+impl WorldParams {
+    /// The published sampler with a seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            ddim: DdimParams::default(),
+            window: MAX_WINDOW,
+            hop: 1,
+            temperature: 1.0,
+            seed,
+        }
+    }
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// Returns an error that names the first that is out of its range.
+    pub fn check(&self) -> Result<()> {
+        self.ddim.check()?;
+        let refuse = |what: String| Err(Error::Argument(what));
+        if !(1..=MAX_WINDOW).contains(&self.window) {
+            return refuse(format!(
+                "window {}: expected 1 to {MAX_WINDOW} frames",
+                self.window
+            ));
+        }
+        if self.hop == 0 {
+            return refuse("hop 0: expected at least 1 frame".into());
+        }
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return refuse(format!(
+                "temperature {}: expected a finite number, at least 0",
+                self.temperature
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Everything that the next frames depend on. Copies share their frames.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorldSnapshot {
+    /// Frames since the reset.
+    pub frame: u64,
+    /// The frames in the window, oldest first; the last one is shown.
+    pub frames: Vec<Arc<Frame>>,
+    /// The last frame, u8 RGB `[H, W, 3]`.
+    pub image: Arc<[u8]>,
+}
+
+impl WorldSnapshot {
+    /// Approximate size in memory. Of the window only the newest frame is counted: the others are shared.
+    pub fn bytes(&self) -> usize {
+        let newest = self.frames.last().map_or(0, |frame| 4 * frame.latent.len());
+        newest + self.image.len()
+    }
+}
+
+/// A checkpoint's world between two frames.
+pub struct World {
+    oasis: Oasis,
+    state: WorldSnapshot,
+}
+
+impl World {
+    /// The world of a checkpoint. See [`Self::clear`].
+    pub fn new(oasis: Oasis) -> Self {
+        let mut world = Self {
+            oasis,
+            state: WorldSnapshot::default(),
+        };
+        world.clear();
+        world
+    }
+
+    /// Starts from nothing: a black picture is shown, but the network sees no frame before the first one, which is
+    /// drawn from noise alone.
+    pub fn clear(&mut self) {
+        self.state = WorldSnapshot {
+            frame: 0,
+            frames: Vec::new(),
+            image: vec![0; self.info().image_len()].into(),
+        };
+    }
+
+    /// What the checkpoint's files say.
+    pub fn info(&self) -> OasisInfo {
+        self.oasis.info()
+    }
+
+    /// The networks.
+    pub fn oasis_mut(&mut self) -> &mut Oasis {
+        &mut self.oasis
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.oasis.threads()
+    }
+
+    /// Starts from the last frames of a clip, whose actions led to its frames.
+    ///
+    /// # Errors
+    /// Returns an error if the clip has no frames, or if frames or actions do not fit the world.
+    pub fn reset(&mut self, clip: &Clip) -> Result<()> {
+        let len = self.info().image_len();
+        let frames: Vec<&[u8]> = clip.images.chunks_exact(len).collect();
+        let whole = clip.images.len() == frames.len() * len && clip.actions.len() == frames.len();
+        let Some(last) = frames.last().filter(|_| whole) else {
+            let [height, width] = self.info().image;
+            return Err(Error::Argument(format!(
+                "a starting clip of {} bytes and {} actions, expected frames of {height}×{width} with an action each",
+                clip.images.len(),
+                clip.actions.len()
+            )));
+        };
+        for action in &clip.actions {
+            check_action(action)?;
+        }
+        // One place of the window is for the frame to be predicted.
+        let skipped = frames.len().saturating_sub(MAX_WINDOW - 1);
+        let mut window = Vec::new();
+        for (image, action) in frames.iter().zip(&clip.actions).skip(skipped) {
+            window.push(Arc::new(Frame {
+                latent: self.oasis.encode(image)?,
+                controls: controls(action),
+            }));
+        }
+        self.state = WorldSnapshot {
+            frame: 0,
+            frames: window,
+            image: (*last).into(),
+        };
+        Ok(())
+    }
+
+    /// Predicts the next frame. Returns the times of its stages.
+    ///
+    /// # Errors
+    /// Returns an error if the action or a parameter is out of its range, or if a number is not finite. The world is
+    /// then as before.
+    pub fn step(&mut self, action: &Action, params: &WorldParams) -> Result<StageTimes> {
+        params.check()?;
+        check_action(action)?;
+        let frame = self.state.frame + 1;
+        let context = &self.state.frames[first_of_window(self.state.frames.len(), params)..];
+        let started = Instant::now();
+        self.oasis.see(context, &params.ddim)?;
+        let cache = started.elapsed();
+        let mut initial = vec![0.0; self.oasis.info().latent_len()];
+        noise::fill(&mut initial, params.seed, frame, NoisePurpose::Initial);
+        initial.iter_mut().for_each(|x| *x *= params.temperature);
+        let controls = controls(action);
+        let latent = self
+            .oasis
+            .next_latent(context, &controls, &params.ddim, initial)?;
+        let denoise = started.elapsed() - cache;
+        let image = bytes(&self.oasis.decode(&latent)?);
+        let mut frames = context.to_vec();
+        frames.push(Arc::new(Frame { latent, controls }));
+        self.state = WorldSnapshot {
+            frame,
+            frames,
+            image: image.into(),
+        };
+        let decode = started.elapsed().saturating_sub(cache + denoise);
+        Ok(StageTimes {
+            denoise,
+            cache,
+            decode,
+        })
+    }
+
+    /// The last frame, u8 RGB `[H, W, 3]`.
+    pub fn image(&self) -> &[u8] {
+        &self.state.image
+    }
+
+    /// Everything that the next frames depend on.
+    pub fn snapshot(&self) -> &WorldSnapshot {
+        &self.state
+    }
+
+    /// Continues from a snapshot of this world.
+    ///
+    /// # Errors
+    /// Returns an error if the snapshot is of another world.
+    pub fn restore(&mut self, saved: &WorldSnapshot) -> Result<()> {
+        let info = self.info();
+        let fits = saved.image.len() == info.image_len()
+            && saved
+                .frames
+                .iter()
+                .all(|frame| frame.latent.len() == info.latent_len());
+        if !fits {
+            return Err(Error::Snapshot("the snapshot is of another world".into()));
+        }
+        self.state.clone_from(saved);
+        Ok(())
+    }
+}
+
+fn check_action(action: &Action) -> Result<()> {
+    let checked = action.check(actions().len(), axes().len());
+    checked.map_err(Error::Argument)
+}
+
+/// How many of `count` finished frames have left the window of the next one.
+fn first_of_window(count: usize, params: &WorldParams) -> usize {
+    match (count + 1).checked_sub(params.window) {
+        None | Some(0) => 0,
+        Some(over) => over.next_multiple_of(params.hop).min(count),
+    }
+}
+
+/// Bytes of a picture of which 0 is black and 1 is white, rounded down as the published program does.
+fn bytes(picture: &[f32]) -> Vec<u8> {
+    picture
+        .iter()
+        .map(|value| (value.clamp(0.0, 1.0) * 255.0) as u8)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_windows_move_by_a_hop() {
+        let params = |window, hop| WorldParams {
+            window,
+            hop,
+            ..WorldParams::seeded(0)
+        };
+        let kept = |window, hop| {
+            let mut count = 1;
+            let mut next = || {
+                count += 1 - first_of_window(count, &params(window, hop));
+                count
+            };
+            [next(), next(), next(), next(), next(), next()]
+        };
+        // With the new frame, a window of four holds three before it.
+        assert_eq!(kept(4, 1), [2, 3, 4, 4, 4, 4]);
+        assert_eq!(kept(4, 3), [2, 3, 4, 2, 3, 4]);
+        assert_eq!(kept(1, 1), [1, 1, 1, 1, 1, 1]);
+        assert_eq!(kept(2, 9), [2, 1, 2, 1, 2, 1]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Published checkpoints: which files are one, and the playable world in them.
+
+pub mod diamond;
+pub mod oasis;
+
+use std::path::{Path, PathBuf};
+
+use driftless_data::{Clip, PathError as _};
+use driftless_engine::{DeviceChoice, DeviceOptions};
+use driftless_model::checkpoint::CONFIG;
+use driftless_oasis::OasisFiles;
+
+use super::PlayableWorld;
+use crate::{Error, Result};
+
+/// What PyTorch calls its files.
+const TORCH: [&str; 2] = ["pt", "pth"];
+/// What other files of weights are called.
+const SAFETENSORS: &str = "safetensors";
+
+/// A published checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// One of DIAMOND's Atari agents: its file.
+    Diamond(PathBuf),
+    /// Oasis: its two files.
+    Oasis(OasisFiles),
+}
+
+impl Published {
+    /// The published checkpoint that `path` names: a PyTorch or a `safetensors` file, or a folder that holds such and
+    /// is no world of this program. `None` if it is anything else.
+    ///
+    /// # Errors
+    /// Returns an error if a folder cannot be read or nothing says which of its files is meant, if one of two files is
+    /// missing, or if a `safetensors` file is of no model that is known.
+    pub fn at(path: &Path) -> Result<Option<Self>> {
+        if path.is_file() {
+            return Self::of_file(path);
+        }
+        if !path.is_dir() || path.join(CONFIG).exists() {
+            return Ok(None);
+        }
+        if let Some(files) = OasisFiles::inside(path)? {
+            return Ok(Some(Self::Oasis(files)));
+        }
+        Ok(single_torch_file(path)?.map(Self::Diamond))
+    }
+
+    fn of_file(file: &Path) -> Result<Option<Self>> {
+        let torch = is_torch_file(file);
+        if !torch && !has_extension(file, SAFETENSORS) {
+            return Ok(None);
+        }
+        let own = file.with_file_name(CONFIG);
+        if !torch && own.is_file() {
+            let what = "is part of a world of this program, expected its folder";
+            return Err(Error::invalid(file, what));
+        }
+        // What is damaged is told by whoever reads the weights.
+        match OasisFiles::beside(file) {
+            Ok(Some(files)) => Ok(Some(Self::Oasis(files))),
+            Err(error) if !torch || error.is_missing() => Err(error.into()),
+            Ok(None) | Err(_) => Ok(Some(Self::Diamond(file.to_owned()))),
+        }
+    }
+
+    /// The playable world. `clip` is a file for [`starting_clip::read`](super::starting_clip::read); without one, the world starts from black frames
+    /// or, if it can, from nothing.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint or the clip is missing or broken, if the clip is an index, or if the device
+    /// is none that such worlds are computed on.
+    pub fn open(&self, device: DeviceOptions, clip: Option<&str>) -> Result<PlayableWorld> {
+        self.check_device(device)?;
+        match self {
+            Self::Diamond(file) => diamond::open(file, device, clip),
+            Self::Oasis(files) => oasis::open(files, device, clip),
+        }
+    }
+
+    /// As [`Self::open`], with starting clips that were read.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_clips(
+        &self,
+        device: DeviceOptions,
+        clips: Vec<Clip>,
+    ) -> Result<PlayableWorld> {
+        self.check_device(device)?;
+        match self {
+            Self::Diamond(file) => diamond::open_with_clips(file, device, clips),
+            Self::Oasis(files) => oasis::open_with_clips(files, device, clips),
+        }
+    }
+
+    /// Refuses devices that these networks are not computed on.
+    fn check_device(&self, device: DeviceOptions) -> Result<()> {
+        if matches!(device.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
+            return Ok(());
+        }
+        let file = match self {
+            Self::Diamond(file) => file,
+            Self::Oasis(files) => &files.transformer,
+        };
+        Err(Error::Argument(format!(
+            "--device: {} is computed on the CPU, expected auto or cpu",
+            file.display()
+        )))
+    }
+}
+
+/// The only PyTorch file of a folder.
+fn single_torch_file(folder: &Path) -> Result<Option<PathBuf>> {
+    let entries = folder
+        .read_dir()
+        .map_err(|error| Error::io(folder, error))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| file.is_file() && is_torch_file(file))
+        .collect();
+    files.sort();
+    match files.len() {
+        0 | 1 => Ok(files.pop()),
+        count => {
+            let what = format!("holds {count} PyTorch files, expected one: name it");
+            Err(Error::invalid(folder, what))
+        }
+    }
+}
+
+fn is_torch_file(path: &Path) -> bool {
+    TORCH.iter().any(|known| has_extension(path, known))
+}
+
+fn has_extension(path: &Path, known: &str) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case(known))
+}

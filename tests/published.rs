@@ -1,0 +1,201 @@
+//! Published checkpoints from outside: played, described, measured, replayed, refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failure fails the test"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::path_str;
+use driftless_data::Episode;
+use tempfile::TempDir;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn driftless(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+    // Without it a graphics driver may print a warning.
+    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    command.current_dir(root()).args(args).output().unwrap()
+}
+
+fn success(args: &[&str]) -> String {
+    let output = driftless(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must fail with exit status 1; returns its one line on stderr.
+fn failure(args: &[&str]) -> String {
+    let output = driftless(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+    stderr
+}
+
+/// DIAMOND's agent with random weights of `driftless-diamond`'s tests, under a game's name.
+fn diamond(folder: &TempDir) -> PathBuf {
+    let file = folder.path().join("pong.pt");
+    let agent = root().join("crates/driftless-diamond/tests/data/small.pt");
+    std::fs::copy(agent, &file).unwrap();
+    file
+}
+
+#[test]
+fn diamond_replays_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, first) = (diamond(&folder), folder.path().join("first.npz"));
+    let (agent, first) = (path_str(&agent), path_str(&first));
+    let play = ["play", "--checkpoint", agent, "--headless", "--frames", "6"];
+    success(&[&play[..], &["--out", first]].concat());
+    let report = success(&["replay", first, "--checkpoint", agent]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+    // From the frames of another session, with another sampler on other threads.
+    let second = folder.path().join("second.npz");
+    let second = path_str(&second);
+    let options = [
+        "--clip",
+        first,
+        "--solver",
+        "heun",
+        "--sigma-max",
+        "3",
+        "--threads",
+        "1",
+    ];
+    success(&[&play[..], &options, &["--out", second]].concat());
+    let folder = path_str(folder.path());
+    let report = success(&["replay", second, "--checkpoint", folder, "--threads", "2"]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+}
+
+#[test]
+fn diamond_says_what_it_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = diamond(&folder);
+    let agent = path_str(&agent);
+    assert!(success(&["info", agent]).contains("rightfire (ArrowRight+Space, D+Space)"));
+    let out = folder.path().join("out.gif");
+    let play = ["play", "--checkpoint", agent, "--headless", "--frames", "1"];
+    let play = [&play[..], &["--out", path_str(&out)]].concat();
+    let message = failure(&[&play[..], &["--clip", "0"]].concat());
+    assert!(message.contains("holds no starting clips"), "{message}");
+    let message = failure(&[&play[..], &["--clip", "none.png", "--device", "wgpu"]].concat());
+    assert!(
+        message.contains("pong.pt is computed on the CPU"),
+        "{message}"
+    );
+    std::fs::copy(agent, folder.path().join("second.pt")).unwrap();
+    let message = failure(&["info", path_str(folder.path())]);
+    assert!(message.contains("holds 2 PyTorch files"), "{message}");
+}
+
+/// The files of Oasis.
+const TRANSFORMER: &str = "oasis500m.safetensors";
+const AUTOENCODER: &str = "vit-l-20.safetensors";
+
+/// Oasis with random weights of reduced width, of `driftless-oasis`'s tests. It makes frames of 72×128.
+fn oasis() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = root().join("crates/driftless-oasis/tests/data");
+    for name in [TRANSFORMER, AUTOENCODER] {
+        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn oasis_replays_bit_for_bit() {
+    let folder = oasis();
+    let at = |name: &str| folder.path().join(name);
+    let (world, first) = (path_str(folder.path()), at("first.npz"));
+    let first = path_str(&first);
+    let short = ["--headless", "--frames", "4", "--steps", "2"];
+    let play = [&["play", "--checkpoint", world], &short[..]].concat();
+    success(&[&play[..], &["--out", first]].concat());
+    let report = success(&["replay", first, "--checkpoint", world]);
+    assert!(report.contains("5 of 5 frames are identical"), "{report}");
+    // From a picture, named by a file, with a window that moves, on other threads.
+    let (picture, second) = (at("picture.png"), at("second.npz"));
+    let (picture, second) = (path_str(&picture), path_str(&second));
+    image::RgbImage::from_pixel(90, 40, image::Rgb([90, 140, 60]))
+        .save(picture)
+        .unwrap();
+    let transformer = at(TRANSFORMER);
+    let transformer = path_str(&transformer);
+    let play = [&["play", "--checkpoint", transformer], &short[..]].concat();
+    let more = ["--image", picture, "--hop", "2", "--threads", "1"];
+    success(&[&play[..], &more, &["--out", second]].concat());
+    let episode = Episode::read(Path::new(second)).unwrap();
+    assert_eq!((episode.height, episode.width), (72, 128));
+    assert_eq!(episode.images[..3], [90, 140, 60]);
+    let report = success(&["replay", second, "--checkpoint", world, "--threads", "2"]);
+    assert!(report.contains("5 of 5 frames are identical"), "{report}");
+}
+
+#[test]
+fn oasis_is_described_and_measured() {
+    let folder = oasis();
+    let world = path_str(folder.path());
+    let info = success(&["info", world]);
+    for part in [
+        "Oasis 500M, 72×128 at 20 frames/s",
+        "inventory (E)",
+        "use-attack",
+    ] {
+        assert!(info.contains(part), "{info}");
+    }
+    let json = success(&["info", world, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["latent"], serde_json::json!([18, 32, 16]));
+    let bench = ["bench", "--checkpoint", world, "--steps", "2"];
+    let report = success(&[&bench[..], &["--frames", "2", "--threads", "1"]].concat());
+    assert!(report.contains("2 steps, 1 threads: "), "{report}");
+}
+
+#[test]
+fn oasis_says_what_is_missing() {
+    let folder = oasis();
+    let at = |name: &str| folder.path().join(name);
+    let out = at("out.gif");
+    let short = ["--headless", "--frames", "1", "--out", path_str(&out)];
+    let play =
+        |world: &Path| failure(&[&["play", "--checkpoint", path_str(world)], &short[..]].concat());
+    let (transformer, autoencoder) = (at(TRANSFORMER), at(AUTOENCODER));
+    let clip = ["--clip", "0"];
+    let world = ["play", "--checkpoint", path_str(&transformer)];
+    let message = failure(&[&world[..], &short, &clip].concat());
+    assert!(message.contains("holds no starting clips"), "{message}");
+    let message = failure(&[&world[..], &short, &["--device", "wgpu"]].concat());
+    assert!(message.contains("is computed on the CPU"), "{message}");
+    let message = failure(&[&world[..], &short, &["--steps", "2000"]].concat());
+    assert!(message.contains("steps"), "{message}");
+    // A world of this program, and another model's file.
+    let own = root().join("checkpoints/pong/tokenizer.safetensors");
+    let message = play(&own);
+    assert!(message.contains("expected its folder"), "{message}");
+    std::fs::rename(&autoencoder, at("vit.bin")).unwrap();
+    for world in [&transformer, folder.path()] {
+        let message = play(world);
+        assert!(
+            message.contains("is missing: expected vit-l-20.safetensors beside it"),
+            "{message}"
+        );
+    }
+    let other = at("other.safetensors");
+    std::fs::copy(&own, &other).unwrap();
+    let message = play(&other);
+    assert!(
+        message.contains("other.safetensors: ") && message.contains("expected Oasis's"),
+        "{message}"
+    );
+}
