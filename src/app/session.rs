@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftless_clip::ClipMaker;
 use driftless_data::DatasetInfo;
 use driftless_engine::{GpuSource, SamplerParams};
+use driftless_remote::RemoteWorld;
 use driftless_sim::RecordOptions;
 
 use super::keys::{Bindings, KeyMap, Shortcut};
@@ -15,6 +16,26 @@ use crate::Result;
 use crate::workspace::PlayableWorld;
 use crate::workspace::playable_world::CheckpointOrigin;
 
+/// What a world on a server cannot do in the window, and why.
+const NOT_REMOTE: [(Shortcut, &str); 4] = [
+    (
+        Shortcut::Denoising,
+        "The server sends pictures only, no denoising steps.",
+    ),
+    (
+        Shortcut::Inspect,
+        "The server sends pictures only, no latents and no attention.",
+    ),
+    (
+        Shortcut::Share,
+        "The files of this world are on the server.",
+    ),
+    (
+        Shortcut::ShareGame,
+        "The files of this world are on the server.",
+    ),
+];
+
 /// The current game: a world, its bindings, thread options and tuning.
 pub(super) struct GameSession {
     pub world: DatasetInfo,
@@ -24,6 +45,8 @@ pub(super) struct GameSession {
     pub clip_frames: usize,
     /// Where a learned world was loaded from.
     pub origin: Option<CheckpointOrigin>,
+    /// The world on a server, if it is one.
+    pub remote: Option<Arc<RemoteWorld>>,
     pub keys: KeyMap,
     pub sim: driftless_sim::SimOptions,
     pub tuning: TuningPanel,
@@ -41,10 +64,14 @@ impl GameSession {
         record: Option<RecordOptions>,
     ) -> Result<Self> {
         let mut keys = KeyMap::new(&game.world.actions)?.with_axes(&game.world.axes)?;
-        if game.dynamics.is_none() {
+        if game.remote.is_some() {
+            for (shortcut, why) in NOT_REMOTE {
+                keys = keys.refusing(shortcut, why);
+            }
+        } else if game.dynamics.is_none() {
             keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
-        if game.origin.is_none() {
+        if game.origin.is_none() && game.remote.is_none() {
             // Simulators are part of the program.
             keys = keys.without(Shortcut::Share).without(Shortcut::ShareGame);
         }
@@ -61,9 +88,10 @@ impl GameSession {
             unlimited: false,
             scaling: Scaling::default(),
         };
-        let limits = match &game.dynamics {
-            Some(dynamics) => Some(SamplerLimits::new(dynamics)),
-            None => game.published.then(SamplerLimits::edm),
+        let limits = match (&game.dynamics, &game.remote) {
+            (Some(dynamics), _) => Some(SamplerLimits::new(dynamics)),
+            (None, Some(remote)) => Some(SamplerLimits::remote(remote)),
+            (None, None) => game.published.then(SamplerLimits::edm),
         };
         let tuning = TuningPanel::new(settings, limits, game.sampling);
         let shared = game.game.as_ref();
@@ -84,7 +112,8 @@ impl GameSession {
         Ok(Self {
             world: game.world,
             origin: game.origin,
-            learned: game.dynamics.is_some() || game.published,
+            learned: game.dynamics.is_some() || game.published || game.remote.is_some(),
+            remote: game.remote,
             clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
@@ -150,9 +179,15 @@ impl GameSession {
         };
         let mouse = Mouse::new(&keys).is_some();
         let before = self.keys.shortcuts().to_vec();
-        self.keys = keys.with_shortcuts(|shortcut| match shortcut {
+        let mut keys = keys.with_shortcuts(|shortcut| match shortcut {
             Shortcut::Mouse => mouse,
             other => before.contains(&other),
         });
+        for shortcut in before {
+            if let Some(why) = self.keys.why_not(shortcut) {
+                keys = keys.refusing(shortcut, why);
+            }
+        }
+        self.keys = keys;
     }
 }

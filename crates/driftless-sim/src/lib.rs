@@ -2,6 +2,7 @@
 //!
 //! - [`SimThread`]: the world-model thread. It takes [`Command`]s and makes [`Frame`]s.
 //! - [`PolledSim`]: the same without a thread, for many games on a few threads.
+//! - [`SimThread::with`]: a thread that stands for it, as the client of a server does.
 //! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`PublishedWorld`].
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
@@ -99,11 +100,12 @@ pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
 pub use game::{GAME_FILES, Game, MAX_GAME_FRAMES};
 pub use history::{BranchInfo, History, HistoryLimits, MAX_BRANCHES, TimelinePosition};
 pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, TracedPass};
-pub use message::{Message, Notice};
+pub use message::{LinkState, Message, Notice};
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
 pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot};
 pub use polled::{PolledSim, Turn};
+pub use ports::Outbox;
 pub use published::PublishedWorld;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};
