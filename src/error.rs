@@ -40,6 +40,9 @@ pub enum Error {
     /// A clip network: see [`driftless_clip::Error`].
     #[error(transparent)]
     Clip(Box<driftless_clip::Error>),
+    /// A world on a server: see [`driftless_remote::Error`].
+    #[error(transparent)]
+    Remote(Box<driftless_remote::Error>),
     /// A server: see [`driftless_serve::Error`].
     #[error(transparent)]
     Server(Box<driftless_serve::Error>),
@@ -98,6 +101,7 @@ from_boxed!(
     Capture(driftless_capture::Error),
     Hub(driftless_hub::Error),
     Clip(driftless_clip::Error),
+    Remote(driftless_remote::Error),
     Server(driftless_serve::Error),
     Transport(driftless_transport::Error),
     Evaluation(driftless_eval::Error)

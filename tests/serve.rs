@@ -7,6 +7,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use driftless_data::Episode;
+
 fn serve(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     command.arg("serve").args(args);
@@ -70,4 +72,73 @@ fn what_cannot_be_served_is_said_in_a_line() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(stderr.contains(expected), "{expected}: {stderr}");
     }
+}
+
+fn play(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+    command.arg("play").args(args).output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn world_elsewhere_is_played_into_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "correct-horse-battery\n").unwrap();
+    let token = token.to_str().unwrap();
+    let mut server = serve(&["--listen", "127.0.0.1:0", "--token-file", token])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let url = format!("ws://{}", address(&mut server));
+    let out = folder.path().join("game.npz");
+    let out = out.to_str().unwrap();
+    let remote = ["--remote", &url, "--token-file", token];
+    let headless = ["--headless", "--frames", "9", "--out", out];
+    let played = play(&[&remote[..], &["--steps=1", "--clip=1"], &headless].concat());
+    let stderr = String::from_utf8(played.stderr).unwrap();
+    assert!(played.status.success(), "{stderr}");
+    let episode = Episode::read(Path::new(out)).unwrap();
+    assert_eq!(
+        (episode.frames(), episode.height, episode.width),
+        (10, 64, 64)
+    );
+    let other = folder.path().join("other.npz");
+    let headless = [
+        "--headless",
+        "--frames",
+        "9",
+        "--out",
+        other.to_str().unwrap(),
+    ];
+    let port = url.replace("ws://", "wss://");
+    for (args, expected) in [
+        (&["--remote", &url][..], "wrong token"),
+        (
+            &[&remote[..], &["--world", "tetris"]].concat(),
+            "expected one of pong",
+        ),
+        (
+            &[&remote[..], &["--clip", "900"]].concat(),
+            "starting clips 0 to",
+        ),
+        (
+            &[&remote[..], &["--steps", "64"]].concat(),
+            "expected 1 to 16",
+        ),
+        (&["--remote", &port], "does not speak TLS"),
+        (&["--remote", "ws://127.0.0.1:1"], "no connection"),
+        (&["--remote", "somewhere"], "expected wss://HOST"),
+        (&["--remote", &url, "--token", "short"], "5 characters"),
+        (&["--remote", &port, "--ca", token], "holds no certificate"),
+    ] {
+        let Output { status, stderr, .. } = play(&[args, &headless].concat());
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(expected), "{expected}: {stderr}");
+        assert!(!other.exists());
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

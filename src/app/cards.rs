@@ -1,5 +1,7 @@
 //! Cards that float over the picture: welcome, failure, and the pause badge.
 
+use std::time::Duration;
+
 use eframe::egui;
 use eframe::egui::{Align2, Key, Rect, RichText, ScrollArea, Sense, Ui, vec2};
 
@@ -136,6 +138,35 @@ pub(super) fn failure(ui: &Ui, space: Rect, what: &str, device: bool) -> Option<
         });
     });
     choice
+}
+
+/// Draws why the game waits for the link to its server, and how long: until the next attempt, and until the server
+/// may have ended the game.
+pub(super) fn link_lost(ui: &Ui, space: Rect, reason: &str, [again, kept]: [Duration; 2]) {
+    ui.painter().rect_filled(space, 0, theme::palette(ui).veil);
+    floating(ui, "link", space.center(), Align2::CENTER_CENTER, |ui| {
+        let palette = theme::palette(ui);
+        theme::card(palette).show(ui, |ui| {
+            ui.set_width((space.width() - 70.0).clamp(180.0, 420.0));
+            let title = RichText::new("The link is lost").heading();
+            ui.label(title.color(palette.alert));
+            ui.label(RichText::new(reason).color(palette.text));
+            ui.add_space(4.0);
+            let again = if again.is_zero() {
+                "Trying again now.".to_owned()
+            } else {
+                format!("Trying again in {:.0} s.", again.as_secs_f32().ceil())
+            };
+            let kept = if kept.is_zero() {
+                "The server may have ended the game by now.".to_owned()
+            } else {
+                let seconds = kept.as_secs_f32().ceil();
+                format!("The game is paused; the server keeps it for {seconds:.0} s more.")
+            };
+            ui.label(RichText::new(again).color(palette.text));
+            ui.label(RichText::new(kept).color(palette.muted));
+        });
+    });
 }
 
 /// A badge in the picture's upper right corner, for pause and loading.

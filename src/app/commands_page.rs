@@ -96,9 +96,12 @@ fn row(ui: &mut Ui, keys: &KeyMap, shortcut: Shortcut, selected: bool) -> egui::
     } else {
         palette.muted
     };
+    let refused = keys.why_not(shortcut);
     let keys = RichText::new(keys.shortcut_text(shortcut)).color(beside);
     let button = egui::Button::selectable(selected, shortcut.label()).shortcut_text(keys);
-    ui.add(button).on_hover_text(shortcut.hint())
+    ui.add_enabled(refused.is_none(), button)
+        .on_hover_text(shortcut.hint())
+        .on_disabled_hover_text(refused.unwrap_or_default())
 }
 
 /// The commands whose name or hint has every word that is typed; those with it in their name come first.

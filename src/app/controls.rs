@@ -200,6 +200,8 @@ impl ControlBar<'_> {
     }
 
     fn button(&self, ui: &mut Ui, icon: Icon, shortcut: Shortcut, enabled: bool) -> bool {
+        let refused = self.keys.why_not(shortcut);
+        let enabled = enabled && refused.is_none();
         let lit = self.is_on(shortcut);
         let sense = if enabled {
             Sense::click()
@@ -236,10 +238,10 @@ impl ControlBar<'_> {
         } else {
             shortcut.label()
         };
-        let hint = if keys.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}  ({keys})")
+        let hint = match refused {
+            Some(why) => format!("{name}: {why}"),
+            None if keys.is_empty() => name.to_owned(),
+            None => format!("{name}  ({keys})"),
         };
         response.on_hover_text(hint).clicked()
     }

@@ -77,7 +77,8 @@ impl HelpPage<'_> {
             let all = self.keys.shortcuts().iter();
             let keyed = |s: &&Shortcut| !self.keys.shortcut_text(**s).is_empty();
             for shortcut in all.filter(keyed) {
-                row(ui, shortcut.hint(), |ui| {
+                let hint = self.keys.why_not(*shortcut).unwrap_or(shortcut.hint());
+                row(ui, hint, |ui| {
                     for key in self.keys.shortcut_keys(*shortcut) {
                         keycap(ui, key, false);
                     }

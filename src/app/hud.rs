@@ -5,6 +5,8 @@ use std::time::Duration;
 use eframe::egui;
 use eframe::egui::{Align2, FontId, Ui};
 
+use driftless_engine::StageTimes;
+
 use super::stats::FrameStats;
 use super::widgets::over_picture;
 use super::{present, theme};
@@ -26,18 +28,29 @@ pub(super) fn beside(space: egui::Rect, size: [usize; 2], pixels_per_point: f32)
     }
 }
 
-/// Draws the overlay in the top left of `space`; `learned` adds the model's rows.
+/// Where the frames come from, which says what is known about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameSource {
+    /// A simulator.
+    Simulated,
+    /// A model here.
+    Learned,
+    /// A model on a server, which tells how long a frame took as a whole.
+    Remote,
+}
+
+/// Draws the overlay in the top left of `space`.
 pub(super) fn show(
     ui: &Ui,
     space: egui::Rect,
     stats: &FrameStats,
     frame: u64,
     engine: &str,
-    learned: bool,
+    source: FrameSource,
 ) {
     let at = space.left_top() + egui::vec2(12.0, 12.0);
     over_picture(ui, "hud", at, Align2::LEFT_TOP, |ui| {
-        draw(ui, rows(stats, frame, engine, learned));
+        draw(ui, rows(stats, frame, engine, source));
     });
 }
 
@@ -46,26 +59,20 @@ fn rows(
     stats: &FrameStats,
     frame: u64,
     engine: &str,
-    learned: bool,
+    source: FrameSource,
 ) -> Vec<(&'static str, String)> {
     let rate = |fps: Option<f32>| fps.map_or("–".into(), |fps| format!("{fps:.1}"));
-    let times = stats.times();
-    let stage = |stage: fn(&driftless_engine::StageTimes) -> Duration| {
-        times.as_ref().map_or("–".into(), |times| ms(stage(times)))
-    };
     let latency = stats.latency();
-    let pace = if learned { "Model FPS" } else { "World FPS" };
+    let (pace, engine_label) = match source {
+        FrameSource::Simulated => ("World FPS", "Engine"),
+        FrameSource::Learned => ("Model FPS", "Engine"),
+        FrameSource::Remote => ("Model FPS", "Server"),
+    };
     let mut rows = vec![
         (pace, rate(stats.model_fps())),
         ("Display FPS", rate(stats.display_fps())),
     ];
-    if learned {
-        rows.extend([
-            ("Denoise", stage(|times| times.denoise)),
-            ("Cache", stage(|times| times.cache)),
-            ("Decode", stage(|times| times.decode)),
-        ]);
-    }
+    rows.extend(making(stats, source));
     if let Some(outcome) = stats.outcome {
         rows.extend([
             ("Reward", format!("{:+.2}", rounded(outcome.reward, 100.0))),
@@ -87,9 +94,26 @@ fn rows(
         ),
         ("Frame", frame.to_string()),
         ("Skipped frames", stats.skipped.to_string()),
-        ("Engine", truncated(engine)),
+        (engine_label, truncated(engine)),
     ]);
     rows
+}
+
+/// How long a frame took, by its stages where they are known.
+fn making(stats: &FrameStats, source: FrameSource) -> Vec<(&'static str, String)> {
+    let times = stats.times();
+    let stage = |stage: fn(&StageTimes) -> Duration| {
+        times.as_ref().map_or("–".into(), |times| ms(stage(times)))
+    };
+    match source {
+        FrameSource::Simulated => Vec::new(),
+        FrameSource::Learned => vec![
+            ("Denoise", stage(|times| times.denoise)),
+            ("Cache", stage(|times| times.cache)),
+            ("Decode", stage(|times| times.decode)),
+        ],
+        FrameSource::Remote => vec![("Made in", stage(|times| times.total()))],
+    }
 }
 
 fn draw(ui: &mut Ui, rows: Vec<(&'static str, String)>) {

@@ -44,6 +44,8 @@ pub struct KeyMap {
     /// Combined actions: each of their keys plays an action itself.
     combined: BTreeSet<u32>,
     shortcuts: Vec<Shortcut>,
+    /// Those that do nothing in this world, and why.
+    refused: Vec<(Shortcut, &'static str)>,
 }
 
 impl KeyMap {
@@ -107,6 +109,7 @@ impl KeyMap {
                 .filter_map(|i| u32::try_from(*i).ok())
                 .collect(),
             shortcuts: Shortcut::ALL.to_vec(),
+            refused: Vec::new(),
         })
     }
 
@@ -149,6 +152,19 @@ impl KeyMap {
     pub fn with_shortcuts(mut self, keep: impl Fn(Shortcut) -> bool) -> Self {
         self.shortcuts.retain(|shortcut| keep(*shortcut));
         self
+    }
+
+    /// The same bindings, but a shortcut does nothing and says why.
+    #[must_use]
+    pub fn refusing(mut self, shortcut: Shortcut, why: &'static str) -> Self {
+        self.refused.push((shortcut, why));
+        self
+    }
+
+    /// Why a shortcut does nothing in this world, if so.
+    pub fn why_not(&self, shortcut: Shortcut) -> Option<&'static str> {
+        let mut refused = self.refused.iter();
+        refused.find_map(|(refused, why)| (*refused == shortcut).then_some(*why))
     }
 
     /// The window's shortcuts, in display order.

@@ -110,9 +110,15 @@ fn entry(ui: &mut Ui, keys: &KeyMap, shortcut: Shortcut, on: bool) -> bool {
     // A dot says what is on, and not the colour alone.
     let mark = if on { "• " } else { "" };
     let text = RichText::new(format!("{mark}{}", shortcut.label()));
+    let refused = keys.why_not(shortcut);
     let keys = RichText::new(keys.shortcut_text(shortcut)).color(theme::palette(ui).muted);
     let button = egui::Button::selectable(false, text).shortcut_text(keys);
-    let clicked = ui.add(button).on_hover_text(shortcut.hint()).clicked();
+    let why = refused.unwrap_or_default();
+    let clicked = ui
+        .add_enabled(refused.is_none(), button)
+        .on_hover_text(shortcut.hint())
+        .on_disabled_hover_text(why)
+        .clicked();
     if clicked {
         ui.close();
     }

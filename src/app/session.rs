@@ -6,6 +6,7 @@ use driftless_agent::Agent;
 use driftless_clip::ClipMaker;
 use driftless_data::DatasetInfo;
 use driftless_engine::{GpuSource, SamplerParams};
+use driftless_remote::RemoteWorld;
 use driftless_sim::RecordOptions;
 
 use super::keys::{Bindings, KeyMap, Shortcut};
@@ -16,6 +17,26 @@ use crate::Result;
 use crate::workspace::PlayableWorld;
 use crate::workspace::playable_world::CheckpointOrigin;
 
+/// What a world on a server cannot do in the window, and why.
+const NOT_REMOTE: [(Shortcut, &str); 4] = [
+    (
+        Shortcut::Denoising,
+        "The server sends pictures only, no denoising steps.",
+    ),
+    (
+        Shortcut::Inspect,
+        "The server sends pictures only, no latents and no attention.",
+    ),
+    (
+        Shortcut::Share,
+        "The files of this world are on the server.",
+    ),
+    (
+        Shortcut::ShareGame,
+        "The files of this world are on the server.",
+    ),
+];
+
 /// The current game: a world, its bindings, thread options and tuning.
 pub(super) struct GameSession {
     pub world: DatasetInfo,
@@ -25,6 +46,8 @@ pub(super) struct GameSession {
     pub clip_frames: usize,
     /// Where a learned world was loaded from.
     pub origin: Option<CheckpointOrigin>,
+    /// The world on a server, if it is one.
+    pub remote: Option<Arc<RemoteWorld>>,
     pub keys: KeyMap,
     pub sim: driftless_sim::SimOptions,
     pub tuning: TuningPanel,
@@ -42,10 +65,14 @@ impl GameSession {
         record: Option<RecordOptions>,
     ) -> Result<Self> {
         let mut keys = KeyMap::new(&game.world.actions)?.with_axes(&game.world.axes)?;
-        if game.dynamics.is_none() {
+        if game.remote.is_some() {
+            for (shortcut, why) in NOT_REMOTE {
+                keys = keys.refusing(shortcut, why);
+            }
+        } else if game.dynamics.is_none() {
             keys = keys.without(Shortcut::Denoising).without(Shortcut::Inspect);
         }
-        if game.origin.is_none() {
+        if game.origin.is_none() && game.remote.is_none() {
             // Simulators are part of the program.
             keys = keys.without(Shortcut::Share).without(Shortcut::ShareGame);
         }
@@ -63,12 +90,13 @@ impl GameSession {
             unlimited: false,
             scaling: Scaling::default(),
         };
-        let limits = match &game.dynamics {
-            Some(dynamics) => Some(SamplerLimits {
+        let limits = match (&game.dynamics, &game.remote) {
+            (Some(dynamics), _) => Some(SamplerLimits {
                 agent: folder.is_some_and(|folder| Agent::is_in(folder)),
                 ..SamplerLimits::new(dynamics)
             }),
-            None => game.published.map(SamplerLimits::published),
+            (None, Some(remote)) => Some(SamplerLimits::remote(remote)),
+            (None, None) => game.published.map(SamplerLimits::published),
         };
         let tuning = TuningPanel::new(settings, limits, game.sampling);
         let shared = game.game.as_ref();
@@ -89,7 +117,8 @@ impl GameSession {
         Ok(Self {
             world: game.world,
             origin: game.origin,
-            learned: game.dynamics.is_some() || game.published.is_some(),
+            learned: game.dynamics.is_some() || game.published.is_some() || game.remote.is_some(),
+            remote: game.remote,
             clip_frames: game.dynamics.map_or(0, |dynamics| dynamics.context),
             keys,
             sim,
@@ -155,9 +184,15 @@ impl GameSession {
         };
         let mouse = Mouse::new(&keys).is_some();
         let before = self.keys.shortcuts().to_vec();
-        self.keys = keys.with_shortcuts(|shortcut| match shortcut {
+        let mut keys = keys.with_shortcuts(|shortcut| match shortcut {
             Shortcut::Mouse => mouse,
             other => before.contains(&other),
         });
+        for shortcut in before {
+            if let Some(why) = self.keys.why_not(shortcut) {
+                keys = keys.refusing(shortcut, why);
+            }
+        }
+        self.keys = keys;
     }
 }

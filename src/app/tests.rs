@@ -105,6 +105,7 @@ fn options(keys: &[&str]) -> WindowOptions {
             first_clip: 0,
             game: None,
             origin: None,
+            remote: None,
             player: Arc::new(|_| Err(driftless_sim::Error::Thread("not expected".into()))),
         },
         fps: None,

@@ -21,6 +21,7 @@ mod progress;
 mod published_bench;
 pub mod record;
 pub mod recover;
+mod remote_args;
 pub mod replay;
 pub mod rollout;
 mod sampler_args;

@@ -11,12 +11,13 @@ use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{Action, PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceOptions, GpuSource};
+use driftless_remote::{Plan, RemoteWorld};
 use driftless_sim::{RecordOptions, headless};
 use driftless_transport::TransportConfig;
-use driftless_worlds::SimulatorKind;
 
 use super::hub::HubArgs;
-use super::sampler_args::{self, SamplerArgs};
+use super::remote_args::{RemoteArgs, WorldArg};
+use super::sampler_args::SamplerArgs;
 
 const WORLD: &str = "World";
 const RECORDING: &str = "Recording";
@@ -31,9 +32,10 @@ pub struct Args {
     checkpoint: Option<PathBuf>,
     #[command(flatten, next_help_heading = WORLD)]
     hub: HubArgs,
-    /// Play a simulator instead of a learned world; --seed chooses its maze or track.
-    #[arg(long, value_enum, help_heading = WORLD, conflicts_with_all = sampler_args::of_learned_worlds().chain(["checkpoint", "device", "threads", "clip"]))]
-    world: Option<SimulatorKind>,
+    #[command(flatten)]
+    world: WorldArg,
+    #[command(flatten)]
+    remote: RemoteArgs,
     #[command(flatten, next_help_heading = WORLD)]
     device: DeviceOptions,
     /// Target frames per second [default: the world's own].
@@ -82,7 +84,10 @@ pub fn run(mut args: Args) -> Result<()> {
     }
     super::recover::remind(None);
     args.checkpoint = args.hub.local_option(args.checkpoint.as_deref())?;
-    let mut game = match args.world {
+    if let Some(world) = args.remote.world(args.world.remote.as_deref())? {
+        return play_remote(args, &world);
+    }
+    let mut game = match args.world.simulator {
         Some(kind) => PlayableWorld::simulator(kind),
         None if let Some(published) = published(&args)? => {
             let game = published.open(args.device, args.clip.as_deref())?;
@@ -118,6 +123,36 @@ pub fn run(mut args: Args) -> Result<()> {
     }
 }
 
+/// Plays a world on a server, in a window or headless.
+fn play_remote(args: Args, world: &Arc<RemoteWorld>) -> Result<()> {
+    let game = PlayableWorld::remote(Arc::clone(world), args.clip.as_deref())?;
+    match (args.frames, args.out.as_deref()) {
+        (Some(frames), Some(out)) if args.headless => {
+            export::check(out, args.overwrite)?;
+            headless::check_frames(frames, game.world.image)?;
+            let actions = actions(&args, &game, frames)?;
+            let plan = Plan {
+                clip: game.first_clip,
+                actions: &actions,
+                params: args.sampler.params(game.sampling)?,
+            };
+            let bar = super::bar(frames as u64, "frames");
+            let episode = world.play(&plan, &mut || bar.inc(1))?;
+            bar.finish_and_clear();
+            let fps = args.fps.unwrap_or(game.world.fps);
+            super::export(&episode, out, args.scale, fps, args.overwrite)?;
+            let (name, server) = (&game.world.name, world.server().address());
+            super::wrote(out, &format!("{frames} frames of {name} on {server}"));
+            Ok(())
+        }
+        _ if args.actions.is_some() => Err(Error::Argument(
+            "--actions: a server takes no actions from a file in the window, expected --headless"
+                .into(),
+        )),
+        _ => play_in_window(args, game),
+    }
+}
+
 /// The published checkpoint that was named, if it is one.
 fn published(args: &Args) -> Result<Option<Published>> {
     match &args.checkpoint {
@@ -132,7 +167,8 @@ fn play_in_window(args: Args, game: PlayableWorld) -> Result<()> {
     }
     // Whoever asks for something gets it at once.
     let gallery = args.checkpoint.is_none()
-        && args.world.is_none()
+        && !args.world.is_given()
+        && game.remote.is_none()
         && args.record.is_none()
         && args.actions.is_none()
         && args.clip.is_none();
@@ -189,13 +225,9 @@ fn check_record_path(path: &Path, overwrite: bool) -> Result<()> {
     Ok(check_target(path)?)
 }
 
-fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -> Result<()> {
-    export::check(out, args.overwrite)?;
-    headless::check_frames(frames, game.world.image)?;
-    let mut player = (game.player)(&GpuSource::Own)?;
-    let PlayableWorld {
-        world, first_clip, ..
-    } = game;
+/// What is played headless: the given actions, a game's, or random ones; then the idle one.
+fn actions(args: &Args, game: &PlayableWorld, frames: usize) -> Result<Vec<Action>> {
+    let world = &game.world;
     let mut actions = match (&args.actions, &game.game) {
         (Some(path), _) => headless::read_actions(path, world)?,
         (None, Some(game)) => game.actions().to_vec(),
@@ -205,6 +237,17 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
         }
     };
     actions.resize(frames, Action::IDLE);
+    Ok(actions)
+}
+
+fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -> Result<()> {
+    export::check(out, args.overwrite)?;
+    headless::check_frames(frames, game.world.image)?;
+    let mut player = (game.player)(&GpuSource::Own)?;
+    let PlayableWorld {
+        world, first_clip, ..
+    } = game;
+    let actions = actions(args, game, frames)?;
     let bar = super::bar(frames as u64, "frames");
     let own = args.sampler.params(game.first_params())?;
     let params = |frame| match &game.game {

@@ -15,6 +15,7 @@ use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::config::{DynamicsConfig, WorldConfig};
+use driftless_remote::RemoteWorld;
 use driftless_sim::{Game, LearnedWorld, PlayerFactory, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
@@ -69,8 +70,10 @@ pub struct PlayableWorld {
     pub first_clip: usize,
     /// A game that is played again first.
     pub game: Option<Arc<Game>>,
-    /// Checkpoint and device; `None` for a simulator.
+    /// Checkpoint and device; `None` for a simulator, and for a world on a server.
     pub origin: Option<CheckpointOrigin>,
+    /// The world on a server, if it is one; its player is there.
+    pub remote: Option<Arc<RemoteWorld>>,
     /// Creates the player inside the world-model thread, again after each failure.
     pub player: Arc<PlayerFactory>,
 }
@@ -205,6 +208,7 @@ impl PlayableWorld {
             first_clip,
             game: None,
             origin: Some(origin),
+            remote: None,
             player: Arc::new(move |gpu_source| {
                 let engine = driftless_engine::open(&folder, device, gpu_source)?;
                 let mut world = LearnedWorld::new(engine, Arc::clone(&clips));
@@ -227,6 +231,39 @@ impl PlayableWorld {
         }
     }
 
+    /// A world on a server, which starts from the clip with this index.
+    ///
+    /// # Errors
+    /// Returns an error if `clip` is no index, or out of range.
+    pub fn remote(world: Arc<RemoteWorld>, clip: Option<&str>) -> Result<Self> {
+        let clips = world.info().clips;
+        let first_clip = match clip.map(str::parse::<usize>) {
+            None => 0,
+            Some(Ok(index)) if index < clips => index,
+            Some(_) => {
+                return Err(Error::Argument(format!(
+                    "--clip {}: a server has starting clips 0 to {}, and takes no files",
+                    clip.unwrap_or_default(),
+                    clips.saturating_sub(1)
+                )));
+            }
+        };
+        Ok(Self {
+            world: world.dataset_info(),
+            dynamics: None,
+            published: None,
+            sampling: world.params(),
+            first_clip,
+            game: None,
+            origin: None,
+            remote: Some(world),
+            player: Arc::new(|_| {
+                let what = "the player of this world is on a server".to_owned();
+                Err(driftless_sim::Error::Remote(what))
+            }),
+        })
+    }
+
     /// A simulator.
     pub fn simulator(kind: SimulatorKind) -> Self {
         Self {
@@ -237,6 +274,7 @@ impl PlayableWorld {
             first_clip: 0,
             game: None,
             origin: None,
+            remote: None,
             player: Arc::new(move |_| Ok(Box::new(SimulatedWorld::new(kind.open(0))))),
         }
     }

@@ -12,9 +12,9 @@ use crate::mutate;
 use crate::run::fuzz;
 
 const MESSAGES: [&str; 6] = [
-    r#"{"type":"hello","version":1,"token":"correct-horse-battery"}"#,
+    r#"{"type":"hello","version":2,"token":"correct-horse-battery"}"#,
     r#"{"type":"join","world":"pong","clip":2,"seed":7,"settings":{"steps":4},"pictures":"png"}"#,
-    r#"{"type":"hold","action":2,"input":17}"#,
+    r#"{"type":"hold","action":2,"axes":[0.5,-1],"input":17}"#,
     r#"{"type":"settings","values":{"solver":"euler","churn":0.5,"shift":1.5}}"#,
     r#"{"type":"seek","branch":1,"index":120}"#,
     r#"{"type":"latency","ms":41.5}"#,

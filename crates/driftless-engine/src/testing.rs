@@ -12,7 +12,7 @@ use rand_distr::{Distribution, StandardNormal};
 use driftless_data::{Action, ActionSpec, AxisSpec, Clip};
 use driftless_flow::path::Path;
 use driftless_flow::prediction::Prediction;
-use driftless_model::checkpoint::WorldModel;
+use driftless_model::checkpoint::{self, WorldModel};
 use driftless_model::config::{
     DynamicsConfig, FORMAT_VERSION, FlowConfig, MemoryConfig, SamplingConfig, TokenizerConfig,
     WorldConfig,
@@ -196,6 +196,27 @@ pub fn world(config: &WorldConfig) -> WorldModel {
         tokenizer,
         dynamics,
     }
+}
+
+/// Writes a world with random networks and one starting clip as a checkpoint.
+pub fn write_world(config: &WorldConfig, folder: &std::path::Path) {
+    let device = Device::Cpu;
+    let write = |name: &str, params: Params| {
+        let tensors = params.finish().unwrap().into_iter();
+        let tensors = tensors.map(|(name, var)| (name, var.as_detached_tensor()));
+        checkpoint::write_tensors(&folder.join(name), &tensors.collect()).unwrap();
+    };
+    let params = Params::seeded(1, &device);
+    Tokenizer::new(&params, config).unwrap();
+    write(checkpoint::TOKENIZER, params);
+    let params = Params::seeded(2, &device);
+    Dynamics::new(&params, config).unwrap();
+    write(checkpoint::DYNAMICS, params);
+    let text = serde_json::to_string(config).unwrap();
+    std::fs::write(folder.join(checkpoint::CONFIG), text).unwrap();
+    let clips = [clip(config, config.dynamics.context)];
+    let file = folder.join(checkpoint::STARTING_CLIPS);
+    driftless_model::starting_clips::write(&file, &clips, config).unwrap();
 }
 
 /// Scales the rows of the outcome head that tell the camera's motion, so that it turns by some degrees a

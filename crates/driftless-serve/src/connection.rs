@@ -272,6 +272,7 @@ impl Connection {
                 seed,
                 settings,
                 pictures,
+                paused,
             } => {
                 // The game before, if there is one, ends.
                 self.leave();
@@ -281,6 +282,7 @@ impl Connection {
                     seed,
                     settings,
                     pictures,
+                    paused,
                 });
                 self.sit_down(seat).await
             }

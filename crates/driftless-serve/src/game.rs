@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use driftless_data::Action;
 use driftless_engine::SamplerParams;
 use driftless_sim::{
-    Command, Frame, History, HistoryLimits, InputCommand, Message, Pace, PlaybackCommand,
+    Command, Frame, History, HistoryLimits, InputCommand, Message, Notice, Pace, PlaybackCommand,
     PolledSim, RecordOptions, Session, SimOptions, Turn,
 };
 use tokio::sync::mpsc;
@@ -51,6 +51,8 @@ pub struct Start {
     pub params: SamplerParams,
     /// How pictures are sent.
     pub pictures: Pictures,
+    /// Whether it waits at its first frame.
+    pub paused: bool,
     /// The recording, if there is one.
     pub record: Option<RecordOptions>,
 }
@@ -84,7 +86,6 @@ pub struct Game {
     params: SamplerParams,
     fps: f32,
     paused: bool,
-    truth: bool,
     link: Link,
     choice: PictureChoice,
     /// When inputs came, and their numbers.
@@ -92,6 +93,8 @@ pub struct Game {
     /// The newest frame, while it waits to be sent, and the input that it reflects.
     waiting: Option<Waiting>,
     shown: Option<Frame>,
+    /// As they were told last.
+    branches: Vec<BranchReply>,
     broken_since: Option<Instant>,
     /// Whether the game was paused because nobody looks, and goes on when somebody does.
     resumes: bool,
@@ -128,13 +131,13 @@ impl Game {
             attached: None,
             params: start.params,
             fps: world.info().fps,
-            paused: false,
-            truth: false,
+            paused: start.paused,
             link: Link::default(),
             choice: PictureChoice::new(start.pictures),
             inputs: VecDeque::new(),
             waiting: None,
             shown: None,
+            branches: Vec::new(),
             broken_since: None,
             resumes: false,
             over: false,
@@ -154,6 +157,7 @@ impl Game {
                 ..start.params
             },
             random_seed: start.seed.is_none(),
+            paused: start.paused,
             pace: Pace::Fps(self.fps),
             resume_from: Some(Arc::new(History::limited(self.limits.history))),
             ..SimOptions::new(self.world.factory())
@@ -182,6 +186,10 @@ impl Game {
                 self.go_on();
                 self.show_again();
                 self.say_settings(None);
+                if !self.branches.is_empty() {
+                    // They may have changed while there was no link.
+                    self.say_branches();
+                }
             }
             Control::Detach(link) => {
                 if self.attached == Some(link) {
@@ -244,6 +252,11 @@ impl Game {
         }
     }
 
+    fn say_branches(&mut self) {
+        let branches = self.branches.clone();
+        self.say(Reply::Branches { branches });
+    }
+
     /// Passes on what the game says.
     fn pass_on_messages(&mut self) {
         let Some(sim) = &self.sim else {
@@ -252,6 +265,8 @@ impl Game {
         let messages: Vec<Message> = sim.messages().try_iter().collect();
         for message in messages {
             match message {
+                Message::Notice(Notice::EpisodeEnded) => self.say(Reply::EpisodeEnded {}),
+                Message::Notice(Notice::AutoplayStopped) => self.say(Reply::AutoplayStopped {}),
                 Message::Notice(notice) => self.say(Reply::Notice {
                     text: notice.to_string(),
                 }),
@@ -264,14 +279,15 @@ impl Game {
                     self.say_settings(None);
                 }
                 Message::Branches(branches) => {
-                    let branches = branches.iter().map(|info| BranchReply {
+                    let replies = branches.iter().map(|info| BranchReply {
                         branch: info.branch,
+                        parent: info.parent,
+                        fork: info.fork_index,
                         first: info.first,
                         end: info.end,
                     });
-                    self.say(Reply::Branches {
-                        branches: branches.collect(),
-                    });
+                    self.branches = replies.collect();
+                    self.say_branches();
                 }
                 Message::Failed { reason, .. } => {
                     tracing::error!("a game of {} failed: {reason}", self.world.info().name);
@@ -331,6 +347,7 @@ impl Game {
             format: self.choice.format(),
             paused: self.paused,
             size: self.world.info().image,
+            axes: self.world.info().axes.len(),
         };
         match sending::message(&frame, &sent) {
             Ok(bytes) => {

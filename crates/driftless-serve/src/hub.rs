@@ -85,6 +85,8 @@ pub struct Join {
     pub settings: Map<String, Value>,
     /// How pictures are sent.
     pub pictures: Pictures,
+    /// Whether the game waits at its first frame.
+    pub paused: bool,
 }
 
 impl Hub {
@@ -172,6 +174,7 @@ impl Hub {
             seed: join.seed,
             params,
             pictures: join.pictures,
+            paused: join.paused,
             record: self.record(&world.info().name, link),
         };
         let on_end = {

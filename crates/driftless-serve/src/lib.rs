@@ -31,6 +31,8 @@ pub use error::{Error, Result};
 pub use game::GameLimits;
 pub use hub::Recordings;
 pub use pool::{Pool, Task, TaskId};
+pub use rate::RateLimit;
 pub use server::{Server, ServerOptions};
 pub use settings::Settings;
+pub use token::Token;
 pub use world::ServedWorld;

@@ -1,22 +1,26 @@
-//! The messages between a player and the server, version 1.
+//! The messages between a player and the server, version 2.
 //!
 //! A player sends short JSON texts ([`Request`]); the server answers with JSON texts ([`Reply`]) and with frames
 //! ([`FrameHeader`] and pictures). Whatever a request holds that this version does not know is refused by name.
 
 mod frame;
 
-use driftless_data::ActionSpec;
+use driftless_data::{Action, ActionSpec, AxisSpec, MAX_AXES};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use frame::{FrameFlags, FrameHeader, HEADER_BYTES, PictureFormat};
 
-/// The version that [`Request::Hello`] must name.
-pub const VERSION: u32 = 1;
+/// The version that [`Request::Hello`] must name. Since version 2, worlds have axes, and frames say what led to them.
+pub const VERSION: u32 = 2;
 /// The longest request, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 4096;
 /// The longest token, name and key, in bytes.
 const MAX_TEXT_BYTES: usize = 256;
+/// The most frames for which an action is repeated.
+pub const MAX_REPEAT: u32 = 60;
+/// The range of [`Request::Pace`], in frames per second.
+pub const PACES: std::ops::RangeInclusive<f32> = 0.1..=240.0;
 
 /// What a player asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +50,9 @@ pub enum Request {
         /// How pictures are sent.
         #[serde(default)]
         pictures: Pictures,
+        /// Whether the game waits at its first frame.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        paused: bool,
     },
     /// Goes on with a game whose link broke.
     Resume {
@@ -56,6 +63,9 @@ pub enum Request {
     Hold {
         /// Index into the world's actions.
         action: u32,
+        /// Where the world's axes are, in their order, each from −1 to 1; those that are left out are at rest.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        axes: Vec<f32>,
         /// Counts the player's inputs; the first frame that reflects this one repeats it. Not 0.
         input: u32,
     },
@@ -74,10 +84,31 @@ pub enum Request {
         /// Names and values.
         values: Map<String, Value>,
     },
+    /// The seed of the frames that follow, and of every start.
+    Seed {
+        /// The seed; without one, every start draws another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
+    },
     /// Frames per second.
     Pace {
-        /// Above 0.
+        /// Within [`PACES`].
         fps: f32,
+    },
+    /// For how many frames an action is held.
+    Repeat {
+        /// 1 to [`MAX_REPEAT`].
+        frames: u32,
+    },
+    /// Lets the world play itself, or no longer.
+    Autoplay {
+        /// Whether it does.
+        on: bool,
+    },
+    /// What follows when the model predicts that the episode has ended.
+    Ends {
+        /// Whether it starts over.
+        restart: bool,
     },
     /// Stops or goes on.
     Pause {
@@ -100,10 +131,24 @@ pub enum Request {
         /// [`FrameHeader::index`].
         index: u32,
     },
+    /// Begins a branch at the frame where the game stands.
+    NewBranch {},
+    /// Deletes a branch other than the one that is played.
+    DeleteBranch {
+        /// [`BranchReply::branch`].
+        branch: u32,
+    },
+    /// Brings back the branch that was deleted last.
+    RestoreBranch {},
     /// Shows the simulator's frames beside the predicted ones, or no longer. Starts over.
     Truth {
         /// Whether they are shown.
         on: bool,
+    },
+    /// Shows the frames of a branch beside those that are played, until [`Request::Truth`].
+    Beside {
+        /// [`BranchReply::branch`].
+        branch: u32,
     },
     /// How pictures are sent from now on.
     Pictures {
@@ -165,21 +210,46 @@ impl Request {
         Ok(request)
     }
 
+    /// A request to hold an action. Axes at rest at the end are left out.
+    pub fn hold(action: &Action, input: u32) -> Self {
+        let moved = action.axes.iter().rposition(|value| *value != 0.0);
+        Self::Hold {
+            action: action.index,
+            axes: action.axes[..moved.map_or(0, |last| last + 1)].to_vec(),
+            input,
+        }
+    }
+
     fn check(&self) -> Result<(), Malformed> {
         match self {
             Self::Hello { token, .. } => short("token", token.as_deref().unwrap_or_default()),
             Self::Join { world, .. } => short("world", world),
             Self::Resume { game } => short("game", game),
             Self::Hold { input: 0, .. } => Err(range("input", "0", "at least 1")),
+            Self::Hold { axes, .. } => check_axes(axes),
+            Self::Repeat { frames } if !(1..=MAX_REPEAT).contains(frames) => {
+                Err(range("frames", frames.to_string(), "1 to 60"))
+            }
             Self::Latency { ms } if !(0.0..=60_000.0).contains(ms) => {
                 Err(range("ms", ms.to_string(), "0 to 60000"))
             }
-            Self::Pace { fps } if !(*fps >= 0.1 && *fps <= 240.0) => {
+            Self::Pace { fps } if !PACES.contains(fps) => {
                 Err(range("fps", fps.to_string(), "0.1 to 240"))
             }
             _ => Ok(()),
         }
     }
+}
+
+fn check_axes(axes: &[f32]) -> Result<(), Malformed> {
+    if axes.len() > MAX_AXES {
+        let value = format!("{} numbers", axes.len());
+        return Err(range("axes", value, "at most 16"));
+    }
+    let off = axes.iter().find(|value| !(-1.0..=1.0).contains(*value));
+    off.map_or(Ok(()), |value| {
+        Err(range("axes", value.to_string(), "-1 to 1 each"))
+    })
 }
 
 fn short(field: &'static str, text: &str) -> Result<(), Malformed> {
@@ -250,6 +320,10 @@ pub enum Reply {
         /// A sentence.
         text: String,
     },
+    /// The episode ended and starts again.
+    EpisodeEnded {},
+    /// The player plays again: a key has ended [`Request::Autoplay`].
+    AutoplayStopped {},
     /// A request cannot be granted; nothing has changed.
     Refused {
         /// Why.
@@ -283,6 +357,11 @@ pub struct WorldInfo {
     pub image: [usize; 2],
     /// Actions and their keys. Action 0 is the idle one.
     pub actions: Vec<ActionSpec>,
+    /// Axes, and what moves them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<AxisSpec>,
+    /// Whether the model predicts that episodes end.
+    pub ends: bool,
     /// Number of starting clips.
     pub clips: usize,
     /// Whether there is a simulator to compare with.
@@ -334,6 +413,10 @@ pub enum SettingKind {
 pub struct BranchReply {
     /// Its number.
     pub branch: u32,
+    /// The branch that it forked from; `None` for the first.
+    pub parent: Option<u32>,
+    /// Index of its first frame that the parent does not share.
+    pub fork: usize,
     /// Index of the first frame that is kept.
     pub first: usize,
     /// One more than the index of the last.

@@ -7,7 +7,7 @@ use driftless_sim::Frame;
 
 use crate::Result;
 use crate::pictures::encode;
-use crate::protocol::{FrameFlags, FrameHeader, HEADER_BYTES, PictureFormat};
+use crate::protocol::{FrameFlags, FrameHeader, PictureFormat};
 
 /// A message to a player.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Sent {
     pub paused: bool,
     /// Height and width.
     pub size: [usize; 2],
+    /// Axes of the world.
+    pub axes: usize,
 }
 
 /// A frame as bytes: header, picture, and the true picture if there is one.
@@ -63,9 +65,14 @@ pub fn message(frame: &Frame, sent: &Sent) -> Result<Vec<u8>> {
         score: frame.prediction.score,
         size: [size[1] as u16, size[0] as u16],
         picture: picture.len() as u32,
+        action: frame.action,
+        axes: sent.axes as u8,
+        seed: frame.params.seed,
+        clip: frame.clip as u32,
+        outcome: frame.prediction.outcome.map(|o| [o.reward, o.end]),
     };
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + picture.len() + truth.len());
-    bytes.extend(header.to_bytes());
+    let mut bytes = header.to_bytes();
+    bytes.reserve(picture.len() + truth.len());
     bytes.extend(picture);
     bytes.extend(truth);
     Ok(bytes)

@@ -14,7 +14,7 @@ const MOST: usize = 256;
 
 /// A token. It is not shown in logs.
 #[derive(Clone)]
-pub struct Token(Vec<u8>);
+pub struct Token(String);
 
 impl Token {
     /// Reads the file that holds the token, in one line.
@@ -22,25 +22,34 @@ impl Token {
     /// # Errors
     /// Returns an error if there is no such file, or if what it holds is too short, too long or not printable ASCII.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = read_text(path)?;
-        let token = text.trim();
-        if !token.chars().all(|c| c.is_ascii_graphic()) {
-            return Err(Error::token(
-                path,
-                "expected one line of ASCII without spaces",
+        Self::new(read_text(path)?.trim()).map_err(|what| Error::token(path, what))
+    }
+
+    /// The token in a text.
+    ///
+    /// # Errors
+    /// Returns what is wrong with it: it is too short, too long or not printable ASCII.
+    pub fn new(text: &str) -> std::result::Result<Self, String> {
+        if !text.chars().all(|c| c.is_ascii_graphic()) {
+            return Err("expected one line of ASCII without spaces".into());
+        }
+        if !(LEAST..=MOST).contains(&text.len()) {
+            let length = text.len();
+            return Err(format!(
+                "the token has {length} characters, expected {LEAST} to {MOST}"
             ));
         }
-        if !(LEAST..=MOST).contains(&token.len()) {
-            let length = token.len();
-            let what = format!("the token has {length} characters, expected {LEAST} to {MOST}");
-            return Err(Error::token(path, what));
-        }
-        Ok(Self(token.as_bytes().to_vec()))
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The token, to be sent to a server.
+    pub fn text(&self) -> &str {
+        &self.0
     }
 
     /// Whether this is the token. How long the comparison takes depends on the length only.
     pub fn is(&self, given: &str) -> bool {
-        self.0.ct_eq(given.as_bytes()).into()
+        self.0.as_bytes().ct_eq(given.as_bytes()).into()
     }
 }
 

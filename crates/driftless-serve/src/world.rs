@@ -11,9 +11,9 @@ use driftless_model::starting_clips;
 use driftless_sim::{LearnedWorld, Player, PlayerFactory, matching_simulator};
 use driftless_worlds::SimulatorKind;
 
+use crate::Result;
 use crate::protocol::WorldInfo;
 use crate::settings::Settings;
-use crate::{Error, Result};
 
 /// A learned world, ready to be played by many.
 pub struct ServedWorld {
@@ -31,15 +31,9 @@ impl ServedWorld {
     /// sampling steps.
     ///
     /// # Errors
-    /// Returns an error if the checkpoint is missing or broken, or if the world has axes, which the protocol does not
-    /// carry.
+    /// Returns an error if the checkpoint is missing or broken.
     pub fn open(name: &str, folder: &Path, max_steps: usize) -> Result<Self> {
         let config = read_config(folder)?;
-        if !config.axes.is_empty() {
-            return Err(Error::Argument(format!(
-                "{name} has axes, expected a world with discrete actions only: browsers send no axes yet"
-            )));
-        }
         let options = DeviceOptions {
             device: DeviceChoice::Cpu,
             // Each game computes on the thread that gives it a turn.
@@ -62,6 +56,8 @@ impl ServedWorld {
                 fps: data.fps,
                 image: data.image,
                 actions: data.actions,
+                axes: data.axes,
+                ends: config.dynamics.outcome > 0,
                 clips: clips.len(),
                 truth: simulator.is_some(),
                 settings: settings.infos(),

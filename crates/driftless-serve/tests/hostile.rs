@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Player, Running, TIMEOUT, hello, join, options};
+use driftless_data::Action;
 use driftless_serve::protocol::{Reply, Request, VERSION};
 use driftless_serve::{Server, ServerOptions};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -68,7 +69,7 @@ fn nothing_comes_before_hello() {
         version: VERSION + 1,
         token: None,
     };
-    assert_eq!(refused(&other), "version 2 of the protocol, expected 1");
+    assert_eq!(refused(&other), "version 3 of the protocol, expected 2");
     let mut player = server.welcome();
     player.say(&Request::Step {});
     assert!(matches!(player.reply(), Reply::Refused { reason } if reason.starts_with("no game")));
@@ -139,14 +140,16 @@ fn wishes_that_cannot_be_granted_change_nothing() {
     let nowhere = refused(&mut player, &join("../../etc/passwd"));
     assert_eq!(nowhere, "there is no world of this name on this server");
     player.join("pong");
-    let hold = Request::Hold {
-        action: 3,
-        input: 1,
-    };
-    assert_eq!(
-        refused(&mut player, &hold),
-        "action 3 is unknown, expected 0 to 2"
-    );
+    for (action, expected) in [
+        (3.into(), "unknown action 3, expected 0 to 2"),
+        (
+            Action::with_axes(1, &[0.5]),
+            "axis 0 is 0.5, but the world has 0",
+        ),
+    ] {
+        let hold = Request::hold(&action, 1);
+        assert_eq!(refused(&mut player, &hold), expected);
+    }
     let truth = Request::Truth { on: true };
     assert!(refused(&mut player, &truth).contains("no simulator"));
     let clip = Request::Reset { clip: Some(9999) };
@@ -249,7 +252,7 @@ fn sixty_four_hostile_players_harm_nobody() {
     // The good player's keys are answered all the while.
     for input in 1..=8 {
         let action = 1 + input % 2;
-        good.say(&Request::Hold { action, input });
+        good.say(&Request::hold(&action.into(), input));
         good.frame_where(|header| header.input == input);
     }
     assert!(server.metric("driftless_refused_total{reason=\"rate\"}") >= 16);

@@ -14,10 +14,7 @@ fn frames_answer_keys() {
     let server = Running::start(options());
     let mut player = server.player();
     player.frame();
-    player.say(&Request::Hold {
-        action: 1,
-        input: 5,
-    });
+    player.say(&Request::hold(&1.into(), 5));
     let answer = player.frame_where(|header| header.input != 0).header;
     assert_eq!((answer.input, answer.size), (5, [64, 64]));
     assert!(answer.waited_ms >= 0.0 && answer.number > 0);

@@ -45,6 +45,9 @@ pub enum Error {
     /// A recording could not be written, but its journal holds it.
     #[error("{0}; the recording is kept, `driftless recover` writes it elsewhere")]
     Kept(String),
+    /// The program that makes the frames failed, where that is another one: in its words.
+    #[error("{0}")]
+    Remote(String),
     /// A thread could not be started, or ended unexpectedly.
     #[error("{0}")]
     Thread(String),

@@ -2,7 +2,8 @@
 //!
 //! - [`SimThread`]: the world-model thread. It takes [`Command`]s and makes [`Frame`]s.
 //! - [`PolledSim`]: the same without a thread, for many games on a few threads.
-//! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a [`DiamondWorld`].
+//! - [`SimThread::with`]: a thread that stands for it, as the client of a server does.
+//! - [`Player`]: what it plays, a [`LearnedWorld`], a [`SimulatedWorld`] or a published world.
 //! - [`History`]: every frame played, so that one can go back, branch and compare.
 //! - [`Session`], [`RecordedSession`]: a recording, and its bit-exact replay.
 //! - [`Game`]: a game as it is shared, to be played again and played on.
@@ -101,12 +102,13 @@ pub use frame::{Diagnostics, Frame, FrameImage, FrameTiming, Prediction};
 pub use game::{GAME_FILES, Game, MAX_GAME_FRAMES};
 pub use history::{BranchInfo, History, HistoryLimits, MAX_BRANCHES, TimelinePosition};
 pub use inspection::{Inspection, KeptFrameView, MemoryView, RecalledFrame, TracedPass};
-pub use message::{Message, Notice};
+pub use message::{LinkState, Message, Notice};
 pub use oasis::OasisWorld;
 pub use options::{PlayerFactory, SimOptions, ThreadExit};
 pub use params_state::RANDOM_SEED_LIMIT;
 pub use player::{GroundTruth, LearnedWorld, Player, PlayerSnapshot};
 pub use polled::{PolledSim, Turn};
+pub use ports::Outbox;
 pub use replay::{FrameDifference, Provenance, RecordedSession, ReplayReport};
 pub use session::{JournalSummary, Session};
 pub use session_journal::RecordOptions;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use driftless_data::Episode;
 use driftless_engine::SamplerParams;
@@ -71,12 +72,30 @@ pub enum Message {
     /// The frames of the request with this number are not made again:
     /// [`super::TimelineCommand::CancelRender`], or the first of them is no longer in the history.
     RenderCancelled(u64),
+    /// The link to the program that makes the frames, where that is another one, is broken or back.
+    Link(LinkState),
     /// The thread failed and has ended; it can be started again.
     Failed {
         /// The error.
         reason: String,
         /// Whether the device failed, so that the CPU may take over.
         device_failed: bool,
+    },
+}
+
+/// The state of the link to the program that makes the frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Frames come.
+    Up,
+    /// The game waits.
+    Lost {
+        /// Why.
+        reason: String,
+        /// When the next attempt begins.
+        again_at: Instant,
+        /// Until when the game is kept, as far as is known.
+        kept_until: Instant,
     },
 }
 
@@ -121,6 +140,8 @@ pub enum Notice {
     RecordingUnsaved(String),
     /// The denoising passes could not be decoded.
     PassesFailed(String),
+    /// What the program that makes the frames says, where that is another one.
+    Remote(String),
 }
 
 impl fmt::Display for Notice {
@@ -156,7 +177,7 @@ impl fmt::Display for Notice {
                 f,
                 "the recording is in memory only until the window closes: {reason}"
             ),
-            Self::PassesFailed(reason) => f.write_str(reason),
+            Self::PassesFailed(text) | Self::Remote(text) => f.write_str(text),
         }
     }
 }

@@ -8,21 +8,23 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySen
 use super::{Command, Frame, Message, Notice, TimelineCommand, TimelinePosition};
 
 /// Where frames and messages go.
-pub(super) struct Outbox {
-    pub frames: Sender<Frame>,
+pub struct Outbox {
+    pub(super) frames: Sender<Frame>,
     /// A second reader of `frames`, to take out the oldest when the channel is full.
-    pub oldest_frame: Receiver<Frame>,
-    pub messages: Sender<Message>,
-    pub notify: Box<dyn Fn() + Send>,
+    pub(super) oldest_frame: Receiver<Frame>,
+    pub(super) messages: Sender<Message>,
+    pub(super) notify: Box<dyn Fn() + Send>,
 }
 
 impl Outbox {
+    /// Sends a message.
     pub fn message(&self, message: Message) {
         // An error means that the owner is gone; its disconnect ends the loop.
         let _ = self.messages.send(message);
         (self.notify)();
     }
 
+    /// Sends a notice, if there is one.
     pub fn notice(&self, notice: impl Into<Option<Notice>>) {
         if let Some(notice) = notice.into() {
             self.message(Message::Notice(notice));

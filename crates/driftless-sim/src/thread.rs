@@ -16,9 +16,11 @@ use crate::{Error, Result};
 /// Capacity of the frame channel. When it is full, the oldest frame is dropped.
 pub const FRAMES_IN_FLIGHT: usize = 3;
 
-/// A running world-model thread.
+/// A running world-model thread, or another that stands for one: it takes commands, and makes frames.
 pub struct SimThread {
     commands: Sender<Command>,
+    /// Tells a thread that waits for more than commands that one has come.
+    wake: Option<Box<dyn Fn() + Send>>,
     frames: Receiver<Frame>,
     messages: Receiver<Message>,
     thread: JoinHandle<ThreadExit>,
@@ -36,6 +38,37 @@ impl SimThread {
         session: Option<Session>,
         notify: impl Fn() + Send + 'static,
     ) -> Result<Self> {
+        Self::run("world-model", notify, None, move |queue, outbox| {
+            run(&options, session, queue, outbox)
+        })
+    }
+
+    /// Starts a thread that makes frames in another way, with a program elsewhere for example: `play` runs until
+    /// [`Command::Quit`], or until its commands end. An error or a panic of it arrives as [`Message::Failed`].
+    /// `wake` is called after each command that is sent.
+    ///
+    /// # Errors
+    /// Returns an error if the operating system cannot start a thread.
+    pub fn with(
+        name: &str,
+        notify: impl Fn() + Send + 'static,
+        wake: impl Fn() + Send + 'static,
+        play: impl FnOnce(Receiver<Command>, &Outbox) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        Self::run(name, notify, Some(Box::new(wake)), move |queue, outbox| {
+            if let Err(failed) = caught(&GpuSource::Unavailable, || play(queue, &outbox)) {
+                outbox.message(failed);
+            }
+            ThreadExit::default()
+        })
+    }
+
+    fn run(
+        name: &str,
+        notify: impl Fn() + Send + 'static,
+        wake: Option<Box<dyn Fn() + Send>>,
+        play: impl FnOnce(Receiver<Command>, Outbox) -> ThreadExit + Send + 'static,
+    ) -> Result<Self> {
         let (commands, queue) = unbounded();
         let (frame_sender, frames) = bounded(FRAMES_IN_FLIGHT);
         let (message_sender, messages) = unbounded();
@@ -46,11 +79,12 @@ impl SimThread {
             notify: Box::new(notify),
         };
         let thread = std::thread::Builder::new()
-            .name("world-model".into())
-            .spawn(move || run(&options, session, queue, outbox))
-            .map_err(|e| Error::Thread(format!("cannot start the world-model thread: {e}")))?;
+            .name(name.into())
+            .spawn(move || play(queue, outbox))
+            .map_err(|e| Error::Thread(format!("cannot start the {name} thread: {e}")))?;
         Ok(Self {
             commands,
+            wake,
             frames,
             messages,
             thread,
@@ -60,6 +94,9 @@ impl SimThread {
     /// Sends a command. It is lost if the thread has ended, which [`Message::Failed`] announces.
     pub fn send(&self, command: impl Into<Command>) {
         let _ = self.commands.send(command.into());
+        if let Some(wake) = &self.wake {
+            wake();
+        }
     }
 
     /// Finished frames, oldest first.

@@ -90,12 +90,13 @@ impl fmt::Debug for Ranks {
 impl Ranks {
     /// The ranks that a communicator connects.
     pub fn new(communicator: Arc<dyn Communicator>) -> Self {
-        let connection = || Connection {
+        if communicator.size() == 1 {
+            return Self::default();
+        }
+        Self(Some(Arc::new(Connection {
             ranks: communicator,
             waited: AtomicU64::new(0),
-        };
-        let several = communicator.size() > 1;
-        Self(several.then(|| Arc::new(connection())))
+        })))
     }
 
     /// Which rank this is, from 0.

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use driftless_engine::SamplerParams;
 use driftless_model::config::DynamicsConfig;
+use driftless_remote::RemoteWorld;
+use driftless_serve::protocol::SettingKind;
 use driftless_sim::{Command, EpisodeCommand, InputCommand, Pace, PlaybackCommand, SamplerCommand};
 
 use crate::app::present::Scaling;
@@ -96,6 +98,28 @@ impl SamplerLimits {
             guidance: dynamics.unknown_action,
             memory: dynamics.remembers(),
             ends: dynamics.outcome > 0,
+            published: None,
+            agent: false,
+        }
+    }
+
+    /// The limits of a world on a server.
+    pub fn remote(world: &RemoteWorld) -> Self {
+        let ends = |name| match world.setting(name)?.kind {
+            SettingKind::Number { min, max, .. } => Some(min.max(1.0) as usize..=max as usize),
+            SettingKind::Choice { .. } => None,
+        };
+        let most = ends("steps").map_or(1, |steps| *steps.end());
+        Self {
+            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
+                .take_while(|steps| *steps <= most.max(1))
+                .collect(),
+            context: ends("context")
+                .filter(|context| !context.is_empty())
+                .unwrap_or(1..=usize::MAX),
+            guidance: world.setting("guidance").is_some(),
+            memory: world.setting("recall").is_some(),
+            ends: world.info().ends,
             published: None,
             agent: false,
         }

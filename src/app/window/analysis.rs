@@ -202,6 +202,10 @@ impl Analysis {
             self.stop_comparison(game);
             return None;
         }
+        let remote = game.session.remote.as_ref();
+        if remote.is_some_and(|remote| !remote.info().truth) {
+            return Some("The server has no simulator for this world.");
+        }
         match matching_simulator(&game.session.world) {
             Some(kind) if game.session.learned => {
                 let reference = ComparisonSource::Simulator(kind);

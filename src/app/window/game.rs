@@ -9,10 +9,11 @@ use driftless_agent::Decision;
 use driftless_data::Action;
 use driftless_engine::{GpuSource, SamplerParams};
 use driftless_sim::{
-    CaptureCommand, Command, Frame, History, InputCommand, Message, PlaybackCommand, Session,
-    SimThread, TimelineCommand, TimelinePosition,
+    CaptureCommand, Command, Frame, History, InputCommand, LinkState, Message, PlaybackCommand,
+    Session, SimThread, TimelineCommand, TimelinePosition,
 };
 
+use crate::Error;
 use crate::app::keys::{AnalogInputs, HeldKeys, InputSource};
 use crate::app::scoreboard::Scoreboard;
 use crate::app::session::GameSession;
@@ -74,6 +75,8 @@ pub(super) struct GameState {
     pub autoplay: bool,
     pub stats: FrameStats,
     pub scoreboard: Scoreboard,
+    /// Why the game waits for the link to its server, if it does.
+    pub link: LinkState,
     pub held: HeldKeys,
     /// Where sticks and mouse are.
     pub analog: AnalogInputs,
@@ -95,6 +98,7 @@ impl GameState {
             image_id: 0,
             stats: FrameStats::default(),
             scoreboard: Scoreboard::default(),
+            link: LinkState::Up,
             held: HeldKeys::default(),
             analog: AnalogInputs::default(),
             requests: 0,
@@ -266,6 +270,12 @@ impl GameState {
         }
     }
 
+    /// The link to the game's server is broken or back.
+    pub fn set_link(&mut self, state: LinkState) {
+        self.link = state;
+        self.stats.reset_rate();
+    }
+
     /// Takes over the parameters that the engine uses instead of rejected ones.
     pub fn accept_params(&mut self, active: SamplerParams) {
         self.session.tuning.settings.params = active;
@@ -296,6 +306,7 @@ impl GameState {
             failure.device = device;
             failure.history = Some(exit.history);
         }
+        self.link = LinkState::Up;
         self.world = WorldThread::Failed(failure);
     }
 
@@ -321,10 +332,18 @@ impl GameState {
         sim.pace = settings.pace();
         sim.paused = self.paused;
         self.autoplay = false;
+        self.link = LinkState::Up;
         self.stats.reset();
         let waker = self.waker.clone();
-        let (options, recording) = (sim.clone(), self.recording.take());
-        self.world = match SimThread::spawn(options, recording, move || waker.wake()) {
+        let notify = move || waker.wake();
+        let started = match &self.session.remote {
+            Some(remote) => remote.spawn(sim, notify).map_err(Error::from),
+            None => {
+                let recording = self.recording.take();
+                SimThread::spawn(sim.clone(), recording, notify).map_err(Error::from)
+            }
+        };
+        self.world = match started {
             Ok(sim) => WorldThread::Running(sim),
             Err(error) => WorldThread::Failed(WorldFailure::new(error.to_string())),
         };

@@ -1,9 +1,11 @@
 //! Draws the game with its panels.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eframe::egui;
 use eframe::egui::{Frame as Fill, Rect, Ui, ViewportCommand};
+
+use driftless_sim::LinkState;
 
 use super::environment::Environment;
 use super::navigation::Navigation;
@@ -280,8 +282,12 @@ impl GameView<'_> {
         let game = &self.play.game;
         if self.env.preferences.config().hud && space.width() >= hud::MIN_WIDTH {
             let number = game.frame.as_ref().map_or(0, |frame| frame.number);
-            let learned = game.session.learned;
-            hud::show(ui, space, &game.stats, number, &game.engine, learned);
+            let source = match (&game.session.remote, game.session.learned) {
+                (Some(_), _) => hud::FrameSource::Remote,
+                (None, true) => hud::FrameSource::Learned,
+                (None, false) => hud::FrameSource::Simulated,
+            };
+            hud::show(ui, space, &game.stats, number, &game.engine, source);
         }
         if let Some(decision) = game.decision().filter(|_| game.autoplay) {
             agent_view::show(ui, space, decision, &game.session.world.actions);
@@ -295,6 +301,7 @@ impl GameView<'_> {
             }
             return None;
         }
+        self.link_card(ui, space);
         if let Some(badge) = self.badge() {
             cards::badge(ui, space, badge);
         }
@@ -307,10 +314,28 @@ impl GameView<'_> {
         chosen
     }
 
+    /// Says that the game waits for its link, if it does.
+    fn link_card(&self, ui: &Ui, space: Rect) {
+        if let LinkState::Lost {
+            reason,
+            again_at,
+            kept_until,
+        } = &self.play.game.link
+        {
+            let now = Instant::now();
+            let times = [again_at, kept_until].map(|at| at.saturating_duration_since(now));
+            cards::link_lost(ui, space, reason, times);
+            // The seconds count down.
+            ui.ctx().request_repaint_after(Duration::from_millis(200));
+        }
+    }
+
     /// What the world does instead of playing under the keys.
     fn badge(&self) -> Option<&'static str> {
         let (play, game) = (&*self.play, &self.play.game);
-        if game.frame.is_none() {
+        if game.link != LinkState::Up {
+            Some("LINK LOST")
+        } else if game.frame.is_none() {
             Some("LOADING…")
         } else if let Some(running) = play.transport_label() {
             Some(running)

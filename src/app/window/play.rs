@@ -6,7 +6,7 @@ use std::time::Instant;
 use eframe::egui::{Context, Event, Key};
 
 use driftless_engine::{GpuSource, StageTimes};
-use driftless_sim::{Frame, History, Message, Notice, Session, TimelineCommand};
+use driftless_sim::{Frame, History, LinkState, Message, Notice, Session, TimelineCommand};
 
 use super::analysis::{Analysis, TimelineRequest};
 use super::changes::{Change, Changes};
@@ -194,6 +194,12 @@ impl Play {
                 env.notices.error(&reason);
             }
             Message::ParamsChanged(params) => game.accept_params(params),
+            Message::Link(state) => {
+                if state == LinkState::Up {
+                    env.notices.info("The link is back; the game goes on.");
+                }
+                game.set_link(state);
+            }
             Message::Branches(branches) => self.analysis.timeline.set_branches(branches),
             Message::StoredImages { branch, images } => {
                 let size = game.session.world.image;

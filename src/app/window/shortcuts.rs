@@ -131,6 +131,9 @@ impl Window {
         let (env, stage, overlays) = (&mut self.env, &mut self.stage, &mut self.overlays);
         let play = &mut stage.play;
         let (game, analysis) = (&mut play.game, &mut play.analysis);
+        if let Some(why) = game.session.keys.why_not(shortcut) {
+            return env.notices.info(why);
+        }
         match shortcut {
             Shortcut::Pause => game.toggle_pause(),
             Shortcut::Step => game.step(),

@@ -8,7 +8,7 @@ mod keys;
 mod pages;
 mod switching;
 
-use driftless_sim::Session;
+use driftless_sim::{LinkState, Session};
 use driftless_worlds::SimulatorKind;
 
 use super::environment::Environment;
@@ -96,6 +96,7 @@ impl Stage {
             Screen::Recording(kind, _) => format!("Recording {}", kind.title()),
             Screen::TryOut => format!("Trying {}", game.session.world.name),
             Screen::Game if game.failure().is_some() => format!("{world} (stopped)"),
+            Screen::Game if game.link != LinkState::Up => format!("{world} (link lost)"),
             // A world that waits behind its card is not paused by anyone.
             Screen::Game if game.is_paused() && !greets => format!("{world} (paused)"),
             Screen::Game => world.to_owned(),

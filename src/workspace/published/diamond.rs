@@ -85,6 +85,7 @@ fn playable(
         first_clip: 0,
         game: None,
         origin: None,
+        remote: None,
         player: Arc::new(move |_| {
             let mut agent = Agent::read(&path)?;
             match device.threads {

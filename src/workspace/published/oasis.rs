@@ -82,6 +82,7 @@ fn playable(
         first_clip: 0,
         game: None,
         origin: None,
+        remote: None,
         player: Arc::new(move |_| {
             let first = read.lock().unwrap_or_else(PoisonError::into_inner).take();
             let mut oasis = match first {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use driftless_data::Action;
 use driftless_sim::{
     Command, ComparisonSource, EpisodeCommand, InputCommand, Pace, PlaybackCommand, SamplerCommand,
     TimelineCommand, TimelinePosition,
@@ -16,13 +17,26 @@ impl Game {
     /// Does what the player asks for.
     pub(super) fn request(&mut self, request: Request, at: Instant) {
         match request {
-            Request::Hold { action, input } => self.hold(action, input, at),
+            Request::Hold {
+                action,
+                axes,
+                input,
+            } => self.hold(Action::with_axes(action, &axes), input, at),
             Request::Ack { frame } => self.acknowledge(frame, at),
             Request::Settings { values } => self.change_settings(&values),
             Request::Pace { fps } => {
                 self.fps = fps;
                 self.command(PlaybackCommand::Pace(Pace::Fps(fps)));
             }
+            Request::Seed { seed } => self.change_seed(seed),
+            Request::Repeat { frames } => self.command(InputCommand::Repeat(frames.into())),
+            Request::Autoplay { on } => self.command(InputCommand::Autoplay(on)),
+            Request::Ends { restart } => self.command(EpisodeCommand::RestartAtEnd(restart)),
+            Request::NewBranch {} => self.command(TimelineCommand::NewBranch),
+            Request::DeleteBranch { branch } => {
+                self.command(TimelineCommand::DeleteBranch(branch));
+            }
+            Request::RestoreBranch {} => self.command(TimelineCommand::RestoreBranch),
             Request::Pause { on } => {
                 (self.paused, self.resumes) = (on, false);
                 self.command(if on {
@@ -35,7 +49,8 @@ impl Game {
             Request::Step {}
             | Request::Reset { .. }
             | Request::Seek { .. }
-            | Request::Truth { .. } => {
+            | Request::Truth { .. }
+            | Request::Beside { .. } => {
                 // One at a time; of those that come meanwhile, the newest.
                 if self.busy {
                     self.next = Some(request);
@@ -68,15 +83,17 @@ impl Game {
             }
             Request::Reset { clip } => self.reset(clip),
             Request::Truth { on } => self.show_truth(on),
+            Request::Beside { branch } => {
+                self.command(Command::Compare(ComparisonSource::Branch(branch)));
+            }
             _ => {}
         }
     }
 
-    fn hold(&mut self, action: u32, input: u32, at: Instant) {
-        let known = self.world.info().actions.len();
-        if action as usize >= known {
-            let most = known.saturating_sub(1);
-            return self.refuse(format!("action {action} is unknown, expected 0 to {most}"));
+    fn hold(&mut self, action: Action, input: u32, at: Instant) {
+        let info = self.world.info();
+        if let Err(what) = action.check(info.actions.len(), info.axes.len()) {
+            return self.refuse(what);
         }
         if self.inputs.len() == MOST_INPUTS {
             self.inputs.pop_front();
@@ -84,7 +101,7 @@ impl Game {
         self.inputs.push_back((at, input));
         // Over a link, a key can come and go between two frames: it counts all the same.
         self.command(InputCommand::Release {
-            action: action.into(),
+            action,
             changed_at: at,
         });
     }
@@ -112,6 +129,14 @@ impl Game {
         }
     }
 
+    fn change_seed(&mut self, seed: Option<u64>) {
+        if let Some(seed) = seed {
+            self.params.seed = seed;
+            self.command(SamplerCommand::Params(self.params));
+        }
+        self.command(SamplerCommand::RandomSeed(seed.is_none()));
+    }
+
     fn reset(&mut self, clip: Option<usize>) {
         let clips = self.world.info().clips;
         match clip {
@@ -134,7 +159,6 @@ impl Game {
                 return self.refuse("this world has no simulator to compare with".into());
             }
         };
-        self.truth = on;
         self.command(Command::Compare(source));
     }
 

@@ -13,11 +13,11 @@ let lastInput = 0;
 let pending = null;                // the newest frame that is decoded and not drawn
 const recent = { drawn: [], bytes: [], latency: [] };
 
-const input = new Input((action) => {
+const input = new Input((action, axes) => {
   lastInput += 1;
   inputs.set(lastInput, performance.now());
   if (inputs.size > 64) inputs.delete(inputs.keys().next().value);
-  game.send({ type: "hold", action, input: lastInput });
+  game.send({ type: "hold", action, ...(axes.length && { axes }), input: lastInput });
 });
 const tuning = new TuningPanel($("settings"), (message) => game.send(message));
 
@@ -197,9 +197,10 @@ function enter(world, clip, seed, settings) {
   recent.latency = [];
   inputs.clear();
   newest = 0;
-  input.setActions(world.actions);
+  input.setActions(world.actions, world.axes);
   input.buildPad($("pad"));
-  const keyed = world.actions.filter(({ keys }) => keys.length && !keys[0].includes("+"));
+  const axes = (world.axes ?? []).map(({ name, negative = [], positive = [] }) => ({ name, keys: [...negative, ...positive] }));
+  const keyed = [...world.actions, ...axes].filter(({ keys }) => keys.length && !keys[0].includes("+"));
   $("keys").replaceChildren(...keyed.flatMap(({ name, keys }) => {
     const caps = keys.filter((key) => !key.includes("+")).map((key) => Object.assign(document.createElement("kbd"), { textContent: key.replace("Arrow", "") }));
     const group = document.createElement("span");
@@ -251,6 +252,7 @@ game.addEventListener("settings", ({ detail: { values, refused } }) => {
 });
 game.addEventListener("branches", ({ detail: { branches } }) => branches.forEach(({ branch, end }) => state.ends.set(branch, end - 1)));
 game.addEventListener("notice", ({ detail: { text } }) => notice(text));
+game.addEventListener("episode_ended", () => notice("The episode ended and starts again."));
 game.addEventListener("refused", ({ detail: { reason } }) => {
   notice(reason);
   if (!game.playing) $("status").textContent = reason;

@@ -1,7 +1,7 @@
-// The game at the other end of a WebSocket: protocol version 1, and coming back when the link breaks.
+// The game at the other end of a WebSocket: protocol version 2, and coming back when the link breaks.
 
-export const VERSION = 1;
-const HEADER = 44;
+export const VERSION = 2;
+const HEADER = 68;      // bytes without axes
 const FORMATS = [null, "image/jpeg", "image/png"];
 
 // A frame as it was sent: what its header says, and one or two pictures that are still encoded.
@@ -9,7 +9,8 @@ export function parseFrame(buffer) {
   const view = new DataView(buffer);
   const word = (at) => view.getUint32(at, true);
   const flags = view.getUint8(2);
-  const truth = HEADER + word(40);
+  const start = HEADER + 4 * view.getUint8(3);
+  const truth = start + word(40);
   return {
     format: view.getUint8(1),
     paused: (flags & 1) !== 0, ended: (flags & 2) !== 0,
@@ -17,7 +18,7 @@ export function parseFrame(buffer) {
     waited: view.getFloat32(24, true), made: view.getFloat32(28, true), score: view.getFloat32(32, true),
     width: view.getUint16(36, true), height: view.getUint16(38, true),
     bytes: buffer.byteLength,
-    picture: new Uint8Array(buffer, HEADER, truth - HEADER),
+    picture: new Uint8Array(buffer, start, truth - start),
     truth: flags & 4 ? new Uint8Array(buffer, truth) : null,
   };
 }

@@ -5,25 +5,39 @@ const NAMES = {
   ShiftLeft: "Shift", ShiftRight: "Shift",
 };
 const DIRECTIONS = { up: ["ArrowUp", "W"], left: ["ArrowLeft", "A"], down: ["ArrowDown", "S"], right: ["ArrowRight", "D"] };
+// Where a gamepad has what moves an axis; right and up are positive.
+const DEVICES = {
+  "left-stick-x": (pad) => pad.axes[0], "left-stick-y": (pad) => -pad.axes[1],
+  "right-stick-x": (pad) => pad.axes[2], "right-stick-y": (pad) => -pad.axes[3],
+  triggers: (pad) => (pad.buttons[7]?.value ?? 0) - (pad.buttons[6]?.value ?? 0),
+};
+const AT_REST = 0.12;      // sticks do not come back to 0
 const ARROWS = { up: "▲", left: "◀", down: "▼", right: "▶" };
 
 // The name of a key by its place on the keyboard.
 export const keyName = (code) => NAMES[code] ?? code.replace(/^(Key|Digit)/, "");
 
 export class Input {
-  // `act` is called with the action when it changes.
+  // `act` is called with the action and the axes when one of them changes.
   constructor(act) {
     this.act = act;
     this.held = [];       // key names, the newest last
     this.actions = [];
     this.action = 0;
+    this.axes = [];       // values, as they were told last
+    this.analog = [];     // where the gamepad has them
     this.gamepad = new Set();
   }
 
-  setActions(actions) {
+  setActions(actions, axes = []) {
     this.releaseAll();
-    this.actions = actions.map(({ name, keys }) => ({ name, chords: keys.map((key) => key.split("+")) }));
-    this.used = new Set(this.actions.flatMap(({ chords }) => chords.flat()));
+    this.moved = axes.map(({ negative = [], positive = [], inputs = [] }) => ({ negative, positive, inputs }));
+    [this.axes, this.analog] = [axes.map(() => 0), axes.map(() => 0)];
+    // A key of an axis plays no action.
+    const ofAxes = new Set(this.moved.flatMap(({ negative, positive }) => [...negative, ...positive]));
+    const free = (chord) => !chord.some((key) => ofAxes.has(key));
+    this.actions = actions.map(({ name, keys }) => ({ name, chords: keys.map((key) => key.split("+")).filter(free) }));
+    this.used = new Set([...this.actions.flatMap(({ chords }) => chords.flat()), ...ofAxes]);
   }
 
   uses(name) { return this.used?.has(name) ?? false; }
@@ -52,7 +66,11 @@ export class Input {
         if (!places.includes(-1) && better) best = { length: chord.length, newest, index };
       }
     });
-    if (best.index !== this.action) { this.action = best.index; this.act(best.index); }
+    const holds = (keys) => keys.some((key) => this.held.includes(key));
+    const axes = (this.moved ?? []).map(({ negative, positive }, i) => (holds(positive) - holds(negative)) || this.analog[i]);
+    if (best.index === this.action && axes.every((value, i) => value === this.axes[i])) return;
+    [this.action, this.axes] = [best.index, axes];
+    this.act(best.index, axes);
   }
 
   // The key that plays a direction in this world, if there is one.
@@ -126,5 +144,11 @@ export class Input {
     for (const key of now) if (!this.gamepad.has(key)) this.press(key);
     for (const key of this.gamepad) if (!now.has(key)) this.release(key);
     this.gamepad = now;
+    const place = (inputs) => {
+      const value = pad ? inputs.map((input) => DEVICES[input]?.(pad) ?? 0).find((v) => Math.abs(v) > AT_REST) ?? 0 : 0;
+      return Math.round(Math.max(-1, Math.min(1, value)) * 64) / 64;
+    };
+    const analog = (this.moved ?? []).map(({ inputs }) => place(inputs));
+    if (analog.some((value, i) => value !== this.analog[i])) { this.analog = analog; this.choose(); }
   }
 }

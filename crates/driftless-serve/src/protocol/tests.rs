@@ -20,18 +20,24 @@ fn requests() -> Vec<Request> {
             seed: Some(u64::MAX),
             settings: settings.clone(),
             pictures: Pictures::Png,
+            paused: true,
         },
         Request::Resume {
             game: "0123456789abcdef".into(),
         },
         Request::Hold {
             action: 2,
+            axes: vec![-0.5, 1.0],
             input: 17,
         },
         Request::Ack { frame: u32::MAX },
         Request::Latency { ms: 41.5 },
         Request::Settings { values: settings },
+        Request::Seed { seed: None },
         Request::Pace { fps: 15.0 },
+        Request::Repeat { frames: 4 },
+        Request::Autoplay { on: true },
+        Request::Ends { restart: false },
         Request::Pause { on: true },
         Request::Step {},
         Request::Reset { clip: Some(1) },
@@ -39,7 +45,11 @@ fn requests() -> Vec<Request> {
             branch: 1,
             index: 120,
         },
+        Request::NewBranch {},
+        Request::DeleteBranch { branch: 3 },
+        Request::RestoreBranch {},
         Request::Truth { on: false },
+        Request::Beside { branch: 0 },
         Request::Pictures {
             pictures: Pictures::Jpeg,
         },
@@ -65,6 +75,11 @@ fn header() -> FrameHeader {
         score: -4.0,
         size: [640, 480],
         picture: 5,
+        action: Action::with_axes(1, &[0.25, -1.0]),
+        axes: 2,
+        seed: u64::MAX - 1,
+        clip: 3,
+        outcome: Some([-1.0, 0.75]),
     }
 }
 
@@ -86,6 +101,17 @@ fn what_is_left_out_has_defaults() {
             seed: None,
             settings: Map::new(),
             pictures: Pictures::Auto,
+            paused: false,
+        }
+    );
+    let action = Action::with_axes(2, &[0.5, 0.0]);
+    let axes = vec![0.5];
+    assert_eq!(
+        Request::hold(&action, 1),
+        Request::Hold {
+            action: 2,
+            axes,
+            input: 1
         }
     );
     assert_eq!(
@@ -115,6 +141,18 @@ fn faults_are_named() {
             "`input` is 0, expected at least 1",
         ),
         (
+            r#"{"type":"hold","action":1,"input":1,"axes":[0,-1.5]}"#,
+            "`axes` is -1.5, expected -1 to 1 each",
+        ),
+        (
+            r#"{"type":"hold","action":1,"input":1,"axes":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"#,
+            "`axes` is 17 numbers, expected at most 16",
+        ),
+        (
+            r#"{"type":"repeat","frames":0}"#,
+            "`frames` is 0, expected 1 to 60",
+        ),
+        (
             r#"{"type":"pace","fps":0}"#,
             "`fps` is 0, expected 0.1 to 240",
         ),
@@ -141,7 +179,8 @@ fn refusals_do_not_repeat_control_characters() {
 
 #[test]
 fn frames_come_back_whole() {
-    let mut bytes = header().to_bytes().to_vec();
+    let mut bytes = header().to_bytes();
+    assert_eq!(bytes.len(), HEADER_BYTES + 8);
     bytes.extend(b"dreamtruth");
     let (read, picture, truth) = FrameHeader::parse(&bytes).unwrap();
     assert_eq!(
@@ -151,8 +190,15 @@ fn frames_come_back_whole() {
     for length in 0..bytes.len() - b"truth".len() + 1 {
         assert_eq!(FrameHeader::parse(&bytes[..length]), None, "{length}");
     }
-    bytes[0] = 2;
+    bytes[0] = 1;
     assert_eq!(FrameHeader::parse(&bytes), None);
+    let start = FrameHeader {
+        outcome: None,
+        picture: 0,
+        ..header()
+    };
+    let bytes = [start.to_bytes(), b"truth".to_vec()].concat();
+    assert_eq!(FrameHeader::parse(&bytes).unwrap().0, start);
 }
 
 /// A request with a few bytes changed, copied, or taken out, mostly of characters that JSON uses.
@@ -200,7 +246,7 @@ fn mutated_messages_never_panic() {
             }
             Err(error) => assert!(!error.to_string().contains('\n'), "{number}: {error}"),
         }
-        let mut frame = header().to_bytes().to_vec();
+        let mut frame = header().to_bytes();
         frame.extend(b"dreamtruth");
         for _ in 0..rng.random_range(1..4) {
             let at = rng.random_range(0..frame.len());

@@ -144,6 +144,7 @@ pub fn join(world: &str) -> Request {
         seed: Some(7),
         settings: serde_json::Map::new(),
         pictures: Pictures::Png,
+        paused: false,
     }
 }
 
@@ -292,7 +293,7 @@ impl<S: Read + Write> Player<S> {
     /// Makes one frame under an action.
     pub fn step(&mut self, action: u32, input: u32) -> Seen {
         let next = self.number + 1;
-        self.say(&Request::Hold { action, input });
+        self.say(&Request::hold(&action.into(), input));
         self.say(&Request::Step {});
         self.frame_where(|header| header.number == next)
     }

@@ -82,6 +82,8 @@ fn serve(world: &SimpleCommunicator, inbox: &Receiver<Request>) {
 
 fn gather(world: &SimpleCommunicator, own: &[u8]) -> Result<Vec<Vec<u8>>> {
     let too_many = |_| Error::Ranks("a rank sends more than 2 GiB".into());
+    // Never empty: the address of an empty vector may be what MPI takes for `MPI_IN_PLACE`.
+    let own = [&[0], own].concat();
     let len = i32::try_from(own.len()).map_err(too_many)?;
     let mut lens = vec![0_i32; world.size().max(1) as usize];
     world.all_gather_into(&len, &mut lens[..]);
@@ -92,14 +94,15 @@ fn gather(world: &SimpleCommunicator, own: &[u8]) -> Result<Vec<Vec<u8>>> {
         total += (*len).max(0) as usize;
     }
     let mut all = vec![0_u8; total];
-    world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all[..], &lens[..], starts));
+    let mut parts = PartitionMut::new(&mut all[..], &lens[..], starts);
+    world.all_gather_varcount_into(&own[..], &mut parts);
     let mut rest = &all[..];
     Ok(lens
         .iter()
         .map(|len| {
             let (part, others) = rest.split_at((*len).max(0) as usize);
             rest = others;
-            part.to_vec()
+            part.get(1..).unwrap_or_default().to_vec()
         })
         .collect())
 }

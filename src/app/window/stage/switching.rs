@@ -31,6 +31,14 @@ impl Stage {
                 let current = session.origin.as_ref();
                 self.navigation.load_world_file(path, current)
             }
+            Ok(DroppedFile::Episode | DroppedFile::Actions | DroppedFile::StartingScene)
+                if session.remote.is_some() =>
+            {
+                let why =
+                    "A world on a server takes no files. Play a world of this computer first.";
+                env.notices.error(&why);
+                Ok(())
+            }
             Ok(DroppedFile::Episode) => self.open_episode(path, env),
             Ok(DroppedFile::Actions) => read_actions(path, &session.world)
                 .map(|actions| self.play.game.send(InputCommand::Play(actions.into())))

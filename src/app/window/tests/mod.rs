@@ -7,6 +7,7 @@ mod commands;
 mod film;
 mod first_run;
 mod playing;
+mod remote;
 mod robust;
 mod snapshots;
 mod transport;
