@@ -95,6 +95,10 @@ struct RemoteGame<'a> {
     /// Frames made so far, those that did not come included, and the number of the last one.
     sequence: u64,
     number: u64,
+    /// The number of the frame that a step was asked for, until it comes.
+    stepping: Option<u64>,
+    /// Whether the next frame, the first over a new link, tells where the game stands.
+    arrives: bool,
     received: Received,
 }
 
@@ -123,6 +127,8 @@ impl<'a> RemoteGame<'a> {
             last_input: 0,
             sequence: 0,
             number: 0,
+            stepping: None,
+            arrives: false,
             received: Received::default(),
         }
     }
@@ -202,7 +208,6 @@ impl<'a> RemoteGame<'a> {
         let kept_until = Instant::now() + self.joined.kept;
         let mut reason = error.to_string();
         loop {
-            self.outgoing.forget_link();
             self.inputs.clear();
             let again_at = Instant::now() + waits.next(rand::random());
             self.outbox.message(Message::Link(LinkState::Lost {
@@ -221,7 +226,9 @@ impl<'a> RemoteGame<'a> {
                 Ok(None) => return Ok(None),
                 Ok(socket) => {
                     self.outbox.message(Message::Link(LinkState::Up));
+                    self.outgoing.forget_link();
                     self.hold_again();
+                    self.arrives = true;
                     return Ok(socket);
                 }
                 Err(error) if error.is_passing() => reason = error.to_string(),

@@ -81,9 +81,8 @@ impl Stepping<'_> {
     fn frame(&mut self, number: u64, action: Option<Action>) -> Result<Frame> {
         self.step(action);
         let since = Instant::now();
-        let mut broken = false;
         while since.elapsed() < FRAME {
-            broken |= self.take_messages()?;
+            self.check_messages()?;
             let frame = match self.thread.frames().recv_timeout(LOOK) {
                 Ok(frame) => frame,
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -92,14 +91,16 @@ impl Stepping<'_> {
             if let Some(image) = frame.image.bytes() {
                 self.received.add(&frame, image.into());
             }
-            if frame.number == number {
-                return Ok(frame);
+            if frame.number != number {
+                continue;
             }
-            // The link took the request with it.
-            broken |= self.take_messages()?;
-            if frame.number + 1 == number && std::mem::take(&mut broken) {
-                self.step(action);
+            if action.is_some_and(|action| action.index != frame.action.index) {
+                return Err(Error::Protocol {
+                    server: self.server.clone(),
+                    what: format!("frame {number} under another action than the one that was held"),
+                });
             }
+            return Ok(frame);
         }
         Err(Error::Silent {
             server: self.server.clone(),
@@ -115,20 +116,14 @@ impl Stepping<'_> {
         }
     }
 
-    /// Looks at what the server says; returns whether the link was broken meanwhile.
-    fn take_messages(&self) -> Result<bool> {
-        let mut broken = false;
+    /// Looks at what the server says.
+    fn check_messages(&self) -> Result<()> {
         for message in self.thread.messages().try_iter() {
-            let reason = match message {
-                Message::Link(_) => {
-                    broken = true;
-                    continue;
-                }
-                Message::Failed { reason, .. } | Message::ParamsRejected { reason, .. } => reason,
-                _ => continue,
-            };
-            return Err(driftless_sim::Error::Remote(reason).into());
+            if let Message::Failed { reason, .. } | Message::ParamsRejected { reason, .. } = message
+            {
+                return Err(driftless_sim::Error::Remote(reason).into());
+            }
         }
-        Ok(broken)
+        Ok(())
     }
 }

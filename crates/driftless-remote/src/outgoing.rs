@@ -81,12 +81,21 @@ impl Outgoing {
         !self.queue.is_empty()
     }
 
-    /// Forgets what only concerned a link that is broken: what is held, and what was drawn.
+    /// Adds a request that comes before all that wait.
+    pub fn push_first(&mut self, request: Request) {
+        self.queue.push_front(request);
+    }
+
+    /// Forgets what only concerned a link that is broken: what is held, what was drawn, and steps, which are asked
+    /// for again if they were not made.
     pub fn forget_link(&mut self) {
         self.queue.retain(|request| {
             !matches!(
                 request,
-                Request::Hold { .. } | Request::Ack { .. } | Request::Latency { .. }
+                Request::Hold { .. }
+                    | Request::Ack { .. }
+                    | Request::Latency { .. }
+                    | Request::Step {}
             )
         });
     }

@@ -99,6 +99,8 @@ pub struct Game {
     /// Whether the game was paused because nobody looks, and goes on when somebody does.
     resumes: bool,
     over: bool,
+    /// Whether keys go up as soon as the frame that was asked for under them is made.
+    releases: bool,
     /// Whether a request that costs a frame of its own is under way, and the newest that came meanwhile.
     busy: bool,
     next: Option<Request>,
@@ -141,6 +143,7 @@ impl Game {
             broken_since: None,
             resumes: false,
             over: false,
+            releases: false,
             busy: false,
             next: None,
             start: Some(start),
@@ -184,7 +187,9 @@ impl Game {
                 self.link.restart();
                 self.broken_since = None;
                 self.go_on();
-                self.show_again();
+                if !self.busy {
+                    self.show_again();
+                }
                 self.say_settings(None);
                 if !self.branches.is_empty() {
                     // They may have changed while there was no link.
@@ -214,14 +219,21 @@ impl Game {
         self.waiting = None;
         self.broken_since = Some(Instant::now());
         // Nobody holds a key any more.
-        let changed_at = Instant::now();
-        self.command(InputCommand::Hold {
-            action: Action::IDLE,
-            changed_at,
-        });
+        self.releases = true;
         self.inputs.clear();
         self.next = None;
         self.wait_for_player();
+    }
+
+    /// Releases what a player held whose link is broken.
+    fn release(&mut self) {
+        if !self.busy && std::mem::take(&mut self.releases) {
+            let changed_at = Instant::now();
+            self.command(InputCommand::Hold {
+                action: Action::IDLE,
+                changed_at,
+            });
+        }
     }
 
     fn wait_for_player(&mut self) {
@@ -393,8 +405,10 @@ impl Task for Game {
             };
             self.control(control);
         }
+        self.release();
         let turn = self.sim.as_mut().map_or(Turn::Ended, PolledSim::turn);
         self.busy &= turn == Turn::Again;
+        more |= self.releases;
         if let Some(next) = self.next.take_if(|_| !self.busy) {
             self.make(&next);
             more = true;

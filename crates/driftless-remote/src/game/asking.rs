@@ -73,7 +73,8 @@ impl RemoteGame<'_> {
             | InputCommand::Release { action, changed_at } => {
                 if action != self.held {
                     self.held = action;
-                    self.hold(changed_at);
+                    let request = self.hold(changed_at);
+                    self.outgoing.push(request);
                 }
             }
             InputCommand::Autoplay(on) => self.outgoing.push(Request::Autoplay { on }),
@@ -88,22 +89,22 @@ impl RemoteGame<'_> {
         }
     }
 
-    /// Tells the server what is held.
-    fn hold(&mut self, changed_at: Instant) {
+    /// The request that tells the server what is held.
+    fn hold(&mut self, changed_at: Instant) -> Request {
         self.last_input = self.last_input.wrapping_add(1).max(1);
         if self.inputs.len() == MOST_INPUTS {
             self.inputs.pop_front();
         }
         self.inputs.push_back((self.last_input, changed_at));
-        let request = Request::hold(&self.held, self.last_input);
-        self.outgoing.push(request);
+        Request::hold(&self.held, self.last_input)
     }
 
     /// Tells the server what is held, which it has forgotten with the link.
     pub(super) fn hold_again(&mut self) {
         self.inputs.clear();
         if self.held != Action::IDLE {
-            self.hold(Instant::now());
+            let request = self.hold(Instant::now());
+            self.outgoing.push_first(request);
         }
     }
 
@@ -124,6 +125,14 @@ impl RemoteGame<'_> {
     }
 
     fn ask_playback(&mut self, command: PlaybackCommand) {
+        match command {
+            PlaybackCommand::Step => {
+                let last = self.stepping.unwrap_or(self.number);
+                self.stepping = Some(last + 1);
+            }
+            PlaybackCommand::Resume => self.stepping = None,
+            PlaybackCommand::Pause | PlaybackCommand::Pace(_) => {}
+        }
         self.outgoing.push(match command {
             PlaybackCommand::Pause => Request::Pause { on: true },
             PlaybackCommand::Resume => Request::Pause { on: false },
@@ -142,6 +151,7 @@ impl RemoteGame<'_> {
                 return self.outgoing.push(Request::Ends { restart });
             }
         };
+        self.stepping = None;
         self.outgoing.push(Request::Reset { clip });
     }
 
@@ -149,10 +159,13 @@ impl RemoteGame<'_> {
         let size = self.world.info().image;
         let axes = self.world.info().axes.len();
         match command {
-            TimelineCommand::Seek(place) => self.outgoing.push(Request::Seek {
-                branch: place.branch,
-                index: u32::try_from(place.index).unwrap_or(u32::MAX),
-            }),
+            TimelineCommand::Seek(place) => {
+                self.stepping = None;
+                self.outgoing.push(Request::Seek {
+                    branch: place.branch,
+                    index: u32::try_from(place.index).unwrap_or(u32::MAX),
+                });
+            }
             TimelineCommand::NewBranch => self.outgoing.push(Request::NewBranch {}),
             TimelineCommand::DeleteBranch(branch) => {
                 self.outgoing.push(Request::DeleteBranch { branch });

@@ -91,6 +91,7 @@ impl RemoteGame<'_> {
             ..self.frame(&header, Arc::clone(&image))
         };
         self.received.add(&frame, image);
+        self.step_again();
         self.outgoing.push(Request::Ack {
             frame: header.frame,
         });
@@ -100,6 +101,18 @@ impl RemoteGame<'_> {
         }
         self.outbox.frame(frame);
         Ok(())
+    }
+
+    /// Asks once more for a step that a broken link took with it.
+    fn step_again(&mut self) {
+        let arrives = std::mem::take(&mut self.arrives);
+        match self.stepping {
+            Some(expected) if arrives && self.number + 1 == expected => {
+                self.outgoing.push(Request::Step {});
+            }
+            Some(expected) if self.number < expected => {}
+            _ => self.stepping = None,
+        }
     }
 
     fn frame(&mut self, header: &FrameHeader, image: Arc<[u8]>) -> Frame {

@@ -95,6 +95,7 @@ impl Game {
         if let Err(what) = action.check(info.actions.len(), info.axes.len()) {
             return self.refuse(what);
         }
+        self.releases = false;
         if self.inputs.len() == MOST_INPUTS {
             self.inputs.pop_front();
         }
