@@ -119,7 +119,7 @@ mod tests {
         Request::hold(&action.into(), action)
     }
 
-    fn settings(value: serde_json::Value) -> Request {
+    fn settings(value: &serde_json::Value) -> Request {
         let values = value.as_object().unwrap().clone();
         Request::Settings { values }
     }
@@ -139,10 +139,10 @@ mod tests {
         let expected = [seek(2), ack(2), Request::Step {}, Request::Step {}];
         assert_eq!(sent(asked), expected);
         let asked = vec![
-            settings(json!({"steps": 2, "churn": 0.1})),
-            settings(json!({"steps": 4})),
+            settings(&json!({"steps": 2, "churn": 0.1})),
+            settings(&json!({"steps": 4})),
         ];
-        assert_eq!(sent(asked), [settings(json!({"steps": 4, "churn": 0.1}))]);
+        assert_eq!(sent(asked), [settings(&json!({"steps": 4, "churn": 0.1}))]);
     }
 
     #[test]
