@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::write_atomic;
-use driftless_data::layout::checkpoint::{CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
+use driftless_data::layout::checkpoint::{
+    AGENT_CONFIG, AGENT_WEIGHTS, CARD, CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER,
+};
 use driftless_data::staging::StagingFolder;
 use driftless_transport::config::WEIGHTS;
 use driftless_transport::controls::CONTROLS;
@@ -34,6 +36,13 @@ struct EmbeddedWorld {
 }
 
 macro_rules! embedded {
+    ($name:literal) => {
+        embedded!($name: with)
+    };
+    ($name:literal: with $($file:ident $text:literal),*) => {
+        embedded!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
+            DYNAMICS "dynamics.safetensors", STARTING_CLIPS "contexts.npz" $(, $file $text)*)
+    };
     ($name:literal: $($file:ident $text:literal),*) => {
         EmbeddedWorld {
             name: $name,
@@ -43,18 +52,15 @@ macro_rules! embedded {
             )),*],
         }
     };
-    ($name:literal) => {
-        embedded!($name: CONFIG "config.json", CARD "card.json", TOKENIZER "tokenizer.safetensors",
-            DYNAMICS "dynamics.safetensors", STARTING_CLIPS "contexts.npz")
-    };
 }
 
 /// In display order, before all other worlds.
-static EMBEDDED: [EmbeddedWorld; 5] = [
+static EMBEDDED: [EmbeddedWorld; 6] = [
     embedded!("pong"),
     embedded!("breakout"),
     embedded!("doom"),
     embedded!("maze"),
+    embedded!("drive": with AGENT_CONFIG "agent.json", AGENT_WEIGHTS "agent.safetensors"),
     embedded!("cells": CONFIG "config.json", CARD "card.json", WEIGHTS "transport.safetensors",
         CONTROLS "controls.npz"),
 ];

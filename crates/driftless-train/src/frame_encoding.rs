@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Var};
+use candle_core::{DType, Device, Var};
 
 use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
@@ -75,7 +75,7 @@ impl FrameEncoding<'_> {
         let tensors = candle_core::safetensors::load(self.tokenizer, self.device)?;
         let vars = tensors
             .into_iter()
-            .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)));
+            .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor.to_dtype(DType::F32)?)?)));
         vars.collect()
     }
 }
