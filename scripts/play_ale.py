@@ -129,7 +129,10 @@ def main(argv):
                ("game", "crop", "size", "skip", "seed", "max_episode_frames", "planned_frames")}
     players = [("random", None)] + [("scripted", None)] * (args.game in KNOWN)
     for folder in args.agent:
-        driftless.Agent(folder)  # what is wrong with it is said before the first game
+        try:
+            driftless.Agent(folder)  # what is wrong with it is said before the first game
+        except (ValueError, OSError) as error:
+            sys.exit(f"--agent {folder}: {error}")
         players += [("cloned", folder), ("trained", folder)]
         players += [("planning", folder)] * (args.planned_frames > 0)
     print("| player | score | frames |\n|---|---:|---:|")
