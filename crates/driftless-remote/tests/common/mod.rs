@@ -97,6 +97,12 @@ impl Cable {
         let (plug, kept) = (Arc::clone(&plugged), Arc::clone(&streams));
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
+                if !plug.load(Ordering::Relaxed) {
+                    // As a proxy without a server does: it listens, and hangs up.
+                    near.set_read_timeout(Some(TIMEOUT)).unwrap();
+                    let _ = (&near).read(&mut [0; 1024]);
+                    continue;
+                }
                 let mut kept = kept.lock().unwrap();
                 if !plug.load(Ordering::Relaxed) {
                     continue;
