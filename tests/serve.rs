@@ -74,6 +74,16 @@ fn what_cannot_be_served_is_said_in_a_line() {
     }
 }
 
+/// A server that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn play(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     command.arg("play").args(args).output().unwrap()
@@ -86,11 +96,11 @@ fn world_elsewhere_is_played_into_a_file() {
     let token = folder.path().join("token");
     std::fs::write(&token, "correct-horse-battery\n").unwrap();
     let token = token.to_str().unwrap();
-    let mut server = serve(&["--listen", "127.0.0.1:0", "--token-file", token])
+    let server = serve(&["--listen", "127.0.0.1:0", "--token-file", token])
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let url = format!("ws://{}", address(&mut server));
+        .spawn();
+    let mut server = Running(server.unwrap());
+    let url = format!("ws://{}", address(&mut server.0));
     let out = folder.path().join("game.npz");
     let out = out.to_str().unwrap();
     let remote = ["--remote", &url, "--token-file", token];
@@ -139,6 +149,4 @@ fn world_elsewhere_is_played_into_a_file() {
         assert!(stderr.contains(expected), "{expected}: {stderr}");
         assert!(!other.exists());
     }
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

@@ -97,8 +97,8 @@ struct RemoteGame<'a> {
     number: u64,
     /// The number of the frame that a step was asked for, until it comes.
     stepping: Option<u64>,
-    /// Whether the next frame, the first over a new link, tells where the game stands.
-    arrives: bool,
+    /// The same of a step that a broken link may have taken with it: the first frame over the new one tells.
+    lost_step: Option<u64>,
     received: Received,
 }
 
@@ -128,7 +128,7 @@ impl<'a> RemoteGame<'a> {
             sequence: 0,
             number: 0,
             stepping: None,
-            arrives: false,
+            lost_step: None,
             received: Received::default(),
         }
     }
@@ -228,7 +228,7 @@ impl<'a> RemoteGame<'a> {
                     self.outbox.message(Message::Link(LinkState::Up));
                     self.outgoing.forget_link();
                     self.hold_again();
-                    self.arrives = true;
+                    self.lost_step = self.stepping.take().or(self.lost_step);
                     return Ok(socket);
                 }
                 Err(error) if error.is_passing() => reason = error.to_string(),

@@ -86,7 +86,11 @@ impl Stepping<'_> {
             let frame = match self.thread.frames().recv_timeout(LOOK) {
                 Ok(frame) => frame,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Its last words say why.
+                    self.check_messages()?;
+                    break;
+                }
             };
             if let Some(image) = frame.image.bytes() {
                 self.received.add(&frame, image.into());

@@ -292,9 +292,9 @@ fn broken(server: &str, error: WsError) -> Error {
     let reason = match error {
         WsError::ConnectionClosed
         | WsError::AlreadyClosed
-        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            "the connection has ended".into()
-        }
+        | WsError::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+        ) => "the connection has ended".into(),
         WsError::Io(error) => format!("the connection is broken: {error}"),
         WsError::Http(answer) if answer.status().is_client_error() => {
             let reason = match answer.status().as_u16() {

@@ -184,6 +184,9 @@ impl Game {
             Control::Request(request, at) => self.request(request, at),
             Control::Attach(link, out) => {
                 (self.out, self.attached) = (Some(out), Some(link));
+                // Over this link nothing is held yet; the one before may not be known to be broken.
+                self.releases = true;
+                self.inputs.clear();
                 self.link.restart();
                 self.broken_since = None;
                 self.go_on();

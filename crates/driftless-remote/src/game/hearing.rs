@@ -105,13 +105,16 @@ impl RemoteGame<'_> {
 
     /// Asks once more for a step that a broken link took with it.
     fn step_again(&mut self) {
-        let arrives = std::mem::take(&mut self.arrives);
-        match self.stepping {
-            Some(expected) if arrives && self.number + 1 == expected => {
-                self.outgoing.push(Request::Step {});
-            }
-            Some(expected) if self.number < expected => {}
-            _ => self.stepping = None,
+        if let Some(expected) = self.lost_step.take()
+            && self.number + 1 == expected
+        {
+            self.stepping = Some(expected);
+            self.outgoing.push(Request::Step {});
+        } else if self
+            .stepping
+            .is_some_and(|expected| expected <= self.number)
+        {
+            self.stepping = None;
         }
     }
 

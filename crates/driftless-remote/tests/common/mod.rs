@@ -97,6 +97,12 @@ impl Cable {
         let (plug, kept) = (Arc::clone(&plugged), Arc::clone(&streams));
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
+                if !plug.load(Ordering::Relaxed) {
+                    // As a proxy without a server does: it listens, and hangs up.
+                    near.set_read_timeout(Some(TIMEOUT)).unwrap();
+                    let _ = (&near).read(&mut [0; 1024]);
+                    continue;
+                }
                 let mut kept = kept.lock().unwrap();
                 if !plug.load(Ordering::Relaxed) {
                     continue;
@@ -280,6 +286,17 @@ impl Drop for Person {
     fn drop(&mut self) {
         self.quit();
     }
+}
+
+/// Whether two pictures are the same, but for what JPEG changes: a busy machine looks like a slow link.
+pub fn alike(a: &Frame, b: &Frame) -> bool {
+    let (a, b) = (rgb(a), rgb(b));
+    let off: u32 = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| u32::from(a.abs_diff(*b)))
+        .sum();
+    a.len() == b.len() && off < 4 * a.len() as u32
 }
 
 pub fn rgb(frame: &Frame) -> Vec<u8> {
