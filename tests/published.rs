@@ -177,8 +177,14 @@ fn oasis_says_what_is_missing() {
     assert!(message.contains("holds no starting clips"), "{message}");
     let message = failure(&[&world[..], &short, &["--device", "wgpu"]].concat());
     assert!(message.contains("is computed on the CPU"), "{message}");
-    let message = failure(&[&world[..], &short, &["--steps", "2000"]].concat());
-    assert!(message.contains("steps"), "{message}");
+    let picture = at("picture.png");
+    image::RgbImage::new(8, 8).save(&picture).unwrap();
+    let image = ["--image", path_str(&picture), "--steps", "1010"];
+    let message = failure(&[&world[..], &short, &image].concat());
+    assert!(
+        message.contains("steps 1010: expected 1 to 1000"),
+        "{message}"
+    );
     // A world of this program, and another model's file.
     let own = root().join("checkpoints/pong/tokenizer.safetensors");
     let message = play(&own);

@@ -160,14 +160,12 @@ fn oasis_info(args: &Args, files: &OasisFiles) -> Result<()> {
     let OasisDescription { world, .. } = &published;
     let ([height, width], [rows, columns, channels]) = (world.image, info.latent);
     let millions = info.parameters.map(|count| count as f64 / 1e6);
-    let axes: Vec<&str> = world.axes.iter().map(|axis| axis.name.as_str()).collect();
     super::print(&format!(
-        "published  {}, {height}×{width} at {} frames/s\nactions    {}\naxes       {}\n\
+        "published  {}, {height}×{width} at {} frames/s\nactions    {}\n\
          networks   diffusion transformer of {MAX_WINDOW} frames {:.2} M, autoencoder {:.2} M, latents {rows}×{columns}×{channels}",
         printable(&world.name),
         world.fps,
         actions_text(world),
-        axes.join(", "),
         millions[0],
         millions[1]
     ))

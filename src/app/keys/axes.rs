@@ -163,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn published_worlds_have_keys_that_exist() {
+        let held = KeyMap::new(&driftless_oasis::controls::actions()).unwrap();
+        let held = held.with_axes(&driftless_oasis::controls::axes()).unwrap();
+        assert_eq!(held.chords_of(3), [[Key::Num1]]);
+        assert!(held.has_input(&[AxisInput::MouseX]));
+        let numbered = driftless_diamond::atari::actions("unknown", 12);
+        assert_eq!(KeyMap::new(&numbered).unwrap().chords_of(9), [[Key::Num9]]);
+    }
+
+    #[test]
     fn keys_hold_axes_at_their_ends() {
         let mut held = HeldKeys::default();
         let rest = AnalogInputs::default();
