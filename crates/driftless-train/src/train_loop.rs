@@ -145,6 +145,8 @@ impl TrainLoop<'_> {
         let minutes = self.pace.preview_minutes;
         let mut save_timer = Timer::start(self.pace.save_minutes);
         let mut preview_timer = Timer::start(minutes);
+        // What was waited for before the first step is no part of it.
+        self.ranks.take_waited();
         let outcome = loop {
             if counters.step >= steps {
                 break TrainOutcome::Finished;
