@@ -5,7 +5,7 @@ use driftless_model::simd::{dispatch, dot, exp};
 
 use super::matmul::LANES;
 
-/// Packs keys, rows of `d` elements that are `stride` apart, into panels [keys / 16][d][16].
+/// Packs keys, rows of `d` elements that are `stride` apart, into panels `[keys / 16][d][16]`.
 pub fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32]) {
     for (j, key) in keys.chunks(stride).enumerate() {
         let at = j / LANES * d * LANES + j % LANES;
