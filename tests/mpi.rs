@@ -17,11 +17,26 @@ const DRIFTLESS: &str = env!("CARGO_BIN_EXE_driftless");
 const SETTINGS: &str = r"
 preview_minutes = 0.0
 save_minutes = 0.0
+[tokenizer_shape]
+patch = 8
+width = 16
+hidden = 32
+blocks = 1
+channels = 4
+[dynamics_shape]
+stem_width = 16
+width = 32
+depth = 2
+heads = 2
+mlp = 32
+context = 4
 [tokenizer.optimizer]
 steps = 20
 warmup_steps = 2
 [dynamics]
 batch_size = 4
+sequence_length = 6
+long_sequence_every = 0
 [dynamics.optimizer]
 steps = 20
 warmup_steps = 2

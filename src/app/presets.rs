@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(preset, SamplerPreset::new(&params, 2, 30.0, true));
         let written: toml::Table = toml::to_string(&preset).unwrap().parse().unwrap();
         let all = text.replace("= 1\n", "= 1.0\n")
-            + "recall = \"on\"\nsigma_max = 5.0\nsigma_min = 0.002\nrho = 7.0\nhop = 1.0\n";
+            + "recall = \"on\"\nsigma_max = 5.0\nsigma_min = 0.002\nrho = 7.0\nhop = 1\n";
         let expected: toml::Table = all.parse().unwrap();
         assert_eq!(written, expected);
         for wrong in [

@@ -26,14 +26,15 @@ const HEADLESS: &str = "Headless";
 /// Arguments of `play`.
 #[derive(clap::Args)]
 pub struct Args {
+    // First, since it looks at the others before they are taken.
+    #[command(flatten)]
+    world: WorldArg,
     /// Checkpoint folder, a world's .driftless file, a published checkpoint (.pt, .safetensors, or
     /// hf:OWNER/NAME), or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|FILE|NAME", help_heading = WORLD)]
     checkpoint: Option<PathBuf>,
     #[command(flatten, next_help_heading = WORLD)]
     hub: HubArgs,
-    #[command(flatten)]
-    world: WorldArg,
     #[command(flatten)]
     remote: RemoteArgs,
     #[command(flatten, next_help_heading = WORLD)]

@@ -31,6 +31,7 @@ fn lists_included_saved_simulators() {
         "Breakout",
         "Doom: take cover",
         "Maze",
+        "Drive",
         "Cells",
         "Mine",
         "Maze",
@@ -38,9 +39,9 @@ fn lists_included_saved_simulators() {
         "Steer",
     ];
     assert_eq!(names, expected);
-    assert_eq!(entries[5].source, WorldSource::Saved(saved));
+    assert_eq!(entries[6].source, WorldSource::Saved(saved));
     assert_eq!(
-        entries[7].source,
+        entries[8].source,
         WorldSource::Simulator(SimulatorKind::Drive)
     );
     for entry in &entries {

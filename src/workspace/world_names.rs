@@ -209,8 +209,8 @@ mod tests {
         let any = |name: &str| names.any(Path::new(name)).unwrap();
         assert_eq!(any("my-maze"), Some(NamedWorld::Checkpoint(saved)));
         assert_eq!(any("pong"), Some(NamedWorld::Checkpoint(pong)));
-        let drive = NamedWorld::Simulator(SimulatorKind::Drive);
-        assert_eq!(any("drive"), Some(drive));
+        let steer = NamedWorld::Simulator(SimulatorKind::Steer);
+        assert_eq!(any("steer"), Some(steer));
         assert_eq!(any(home.path().to_str().unwrap()), None);
         assert!(names.learned().contains(&"my-maze".to_owned()));
     }

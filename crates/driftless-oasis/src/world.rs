@@ -262,7 +262,7 @@ mod tests {
         let kept = |window, hop| {
             let mut count = 1;
             let mut next = || {
-                count += 1 - first_of_window(count, &params(window, hop));
+                count = count + 1 - first_of_window(count, &params(window, hop));
                 count
             };
             [next(), next(), next(), next(), next(), next()]

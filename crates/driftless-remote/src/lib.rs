@@ -21,6 +21,7 @@ mod server;
 mod socket;
 mod trust;
 mod world;
+mod worlds;
 
 pub use address::Address;
 pub use error::{Error, Result};

@@ -15,7 +15,7 @@ pub fn pack_keys(keys: &[f32], stride: usize, d: usize, panels: &mut [f32]) {
     }
 }
 
-/// Packs `count` values, rows of `d` elements that are `stride` apart, into panels [d / 16][count][16].
+/// Packs `count` values, rows of `d` elements that are `stride` apart, into panels `[d / 16][count][16]`.
 pub fn pack_values(values: &[f32], stride: usize, d: usize, count: usize, panels: &mut [f32]) {
     for (j, value) in values.chunks(stride).take(count).enumerate() {
         for (panel, value) in value[..d].chunks(LANES).enumerate() {
