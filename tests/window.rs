@@ -36,13 +36,14 @@ fn error_line(stderr: &str) -> &str {
     stderr.lines().last().unwrap()
 }
 
+/// Whether a pixel has the colour of Pong's background.
+fn is_background(pixel: &image::Rgb<u8>) -> bool {
+    let channels = pixel.0.iter().zip([144, 72, 17]);
+    channels.into_iter().all(|(a, b)| a.abs_diff(b) < 14)
+}
+
 /// The world's viewport as [left, top, width, height]: the bounding box of Pong's background.
 fn viewport(screenshot: &RgbImage) -> Option<[u32; 4]> {
-    let is_background = |p: &image::Rgb<u8>| {
-        p.0.iter()
-            .zip([144, 72, 17])
-            .all(|(a, b)| a.abs_diff(b) < 14)
-    };
     let pixels = || {
         screenshot
             .enumerate_pixels()
@@ -60,7 +61,11 @@ fn shows_failure(screenshot: &RgbImage) -> bool {
 
 /// Whether the window shows Pong itself, not only its picture on a card.
 fn shows_pong(screenshot: &RgbImage) -> bool {
-    viewport(screenshot).is_some_and(|[_, _, width, _]| width > 300)
+    let filled = screenshot.pixels().filter(|p| is_background(p)).count();
+    viewport(screenshot).is_some_and(|[_, _, width, height]| {
+        // Other pictures may have a few pixels of this colour.
+        width > 300 && 2 * filled > (width * height) as usize
+    })
 }
 
 /// Mean column of the outline of the card that has the focus, by its colour, on the page of worlds.

@@ -23,7 +23,7 @@ use crate::socket::{Heard, Socket};
 use crate::{Error, RemoteWorld, Result};
 
 /// How pictures are asked for, unless none may be lost.
-pub const PICTURES: Pictures = Pictures::Auto;
+const PICTURES: Pictures = Pictures::Auto;
 /// How soon a request that could not be sent yet is tried again.
 const SOON: Duration = Duration::from_millis(10);
 /// The longest time for which a server says that it keeps a game, in seconds.
@@ -45,6 +45,22 @@ struct Joined {
     key: String,
     kept: Duration,
     recorded: bool,
+}
+
+impl RemoteWorld {
+    /// Plays the world as `options` say, in a thread. Its player, device, history, actions and recording are of no
+    /// use here. `notify` is called after each frame and message.
+    ///
+    /// # Errors
+    /// Returns an error if the thread cannot be started. A server that cannot be reached arrives as
+    /// [`driftless_sim::Message::Failed`].
+    pub fn spawn(
+        self: &Arc<Self>,
+        options: &SimOptions,
+        notify: impl Fn() + Send + 'static,
+    ) -> Result<SimThread> {
+        spawn(self, options, PICTURES, notify)
+    }
 }
 
 /// Plays a world in a thread.

@@ -28,8 +28,18 @@ pub struct Plan<'a> {
     pub params: SamplerParams,
 }
 
+impl RemoteWorld {
+    /// Plays actions frame by frame, and waits for each. Calls `tick` after each.
+    ///
+    /// # Errors
+    /// Returns an error if the server cannot be reached, refuses something, or does not answer.
+    pub fn play(self: &Arc<Self>, plan: &Plan<'_>, tick: &mut dyn FnMut()) -> Result<Episode> {
+        play(self, plan, tick)
+    }
+}
+
 /// Plays `plan`; the first frame of the episode is that of the start.
-pub fn play(world: &Arc<RemoteWorld>, plan: &Plan<'_>, tick: &mut dyn FnMut()) -> Result<Episode> {
+fn play(world: &Arc<RemoteWorld>, plan: &Plan<'_>, tick: &mut dyn FnMut()) -> Result<Episode> {
     let elsewhere = |_: &_| -> driftless_sim::Result<Box<dyn Player>> {
         let what = "the world is on a server".to_owned();
         Err(driftless_sim::Error::Remote(what))

@@ -1,16 +1,12 @@
 //! A world on a server.
 
-use std::sync::Arc;
-
-use driftless_data::{DatasetInfo, Episode};
+use driftless_data::DatasetInfo;
 use driftless_engine::{PARAMS, ParamSpec, SamplerParams};
 use driftless_serve::protocol::{FrameHeader, HEADER_BYTES, SettingInfo, WorldInfo};
-use driftless_sim::{SimOptions, SimThread};
 use serde_json::{Map, Value};
 
-use crate::headless::{self, Plan};
+use crate::RemoteServer;
 use crate::socket::WORDS_BYTES;
-use crate::{RemoteServer, Result, game};
 
 /// A world on a server.
 pub struct RemoteWorld {
@@ -96,7 +92,7 @@ impl RemoteWorld {
     }
 
     /// Says what is wrong with a frame of this world, if anything.
-    pub(crate) fn check(&self, header: &FrameHeader) -> std::result::Result<(), String> {
+    pub(crate) fn check(&self, header: &FrameHeader) -> Result<(), String> {
         let [height, width] = self.info.image;
         let [found_width, found_height] = header.size.map(usize::from);
         if (found_height, found_width) != (height, width) {
@@ -112,28 +108,6 @@ impl RemoteWorld {
             ));
         }
         header.action.check(self.info.actions.len(), axes)
-    }
-
-    /// Plays the world as `options` say, in a thread. Its player, device, history, actions and recording are of no
-    /// use here. `notify` is called after each frame and message.
-    ///
-    /// # Errors
-    /// Returns an error if the thread cannot be started. A server that cannot be reached arrives as
-    /// [`driftless_sim::Message::Failed`].
-    pub fn spawn(
-        self: &Arc<Self>,
-        options: &SimOptions,
-        notify: impl Fn() + Send + 'static,
-    ) -> Result<SimThread> {
-        game::spawn(self, options, game::PICTURES, notify)
-    }
-
-    /// Plays actions frame by frame, and waits for each. Calls `tick` after each.
-    ///
-    /// # Errors
-    /// Returns an error if the server cannot be reached, refuses something, or does not answer.
-    pub fn play(self: &Arc<Self>, plan: &Plan<'_>, tick: &mut dyn FnMut()) -> Result<Episode> {
-        headless::play(self, plan, tick)
     }
 }
 
