@@ -1,13 +1,10 @@
 //! An agent that plays: from the tokens of a frame to the next action.
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
 use driftless_data::PathError as _;
 use driftless_engine::Sampler;
@@ -17,7 +14,7 @@ use driftless_model::params::{Init, Params};
 use crate::config::{AGENT_CONFIG, AGENT_WEIGHTS};
 use crate::network::{Head, LastLayer, name, size};
 use crate::plain::{PlainHead, softmax, tensor};
-use crate::{AgentConfig, Error, PlanSettings, Planner, Result};
+use crate::{AgentConfig, Error, Result};
 
 /// The heads of `agent.safetensors`.
 pub(crate) const HEADS: [&str; 5] = [
@@ -211,67 +208,6 @@ pub(crate) fn draw(probabilities: &[f32], rng: &mut impl Rng) -> u32 {
         }
     }
     probabilities.len().saturating_sub(1) as u32
-}
-
-/// An agent at play. Its policy's actions are drawn, never the likeliest alone; a planner's are those that promise
-/// most. The same seed and frames lead to the same actions.
-pub struct AgentPlayer {
-    agent: Arc<Agent>,
-    policy: AgentPolicy,
-    rng: ChaCha8Rng,
-    planner: Option<Planner>,
-}
-
-impl AgentPlayer {
-    /// An agent that plays by one of its policies.
-    pub fn new(agent: Arc<Agent>, policy: AgentPolicy, seed: u64) -> Self {
-        Self {
-            agent,
-            policy,
-            rng: ChaCha8Rng::seed_from_u64(seed),
-            planner: None,
-        }
-    }
-
-    /// Thinks ahead before every move, on so many threads, if the settings' budget allows it.
-    #[must_use]
-    pub fn with_planner(self, settings: PlanSettings, threads: NonZeroUsize, seed: u64) -> Self {
-        let planner = Planner::new(Arc::clone(&self.agent), settings, threads, seed);
-        Self {
-            planner: Some(planner),
-            ..self
-        }
-    }
-
-    /// The planner, if it has one.
-    pub fn planner_mut(&mut self) -> Option<&mut Planner> {
-        self.planner.as_mut()
-    }
-
-    /// The agent.
-    pub fn agent(&self) -> &Agent {
-        &self.agent
-    }
-
-    /// The action that it takes after the last frame of `sampler`, which is a dream, or follows a real game
-    /// by [`Sampler::give`].
-    ///
-    /// # Errors
-    /// As [`Agent::features`] and [`Planner::plan`].
-    pub fn decide(&mut self, sampler: &mut Sampler) -> Result<Decision> {
-        if let Some(planner) = &mut self.planner
-            && let Some(decision) = planner.plan(sampler)?
-        {
-            return Ok(decision);
-        }
-        let features = self.agent.features(sampler)?;
-        let probabilities = self.agent.probabilities(&features, self.policy);
-        Ok(Decision {
-            action: draw(&probabilities, &mut self.rng),
-            value: self.agent.value(&features),
-            probabilities,
-        })
-    }
 }
 
 #[cfg(test)]

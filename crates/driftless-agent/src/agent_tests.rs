@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use driftless_engine::SamplerParams;
 use driftless_engine::testing::{clip, cpu_sampler, small_config, world};
 use driftless_model::checkpoint::write_tensors;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::network::seeded;
 use crate::testing::{agent, config, tensors};
-use crate::{Dream, imagine};
+use crate::{AgentPlayer, Dream, imagine};
 
 #[test]
 fn plain_heads_equal_those_of_tensors() {

@@ -21,15 +21,17 @@ pub mod network;
 pub mod objective;
 mod plain;
 mod planner;
+mod player;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod two_hot;
 
-pub use agent::{Agent, AgentPlayer, AgentPolicy, Decision, scale_of};
+pub use agent::{Agent, AgentPolicy, Decision, scale_of};
 pub use config::AgentConfig;
 pub use error::{Error, Result};
 pub use features::{FeatureShape, Pooling};
 pub use imagination::{Dream, Trajectory, imagine};
 pub use plain::PlainHead;
 pub use planner::{PlanSettings, Planner};
+pub use player::AgentPlayer;
 pub use two_hot::{TwoHot, symexp, symlog};
