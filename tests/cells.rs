@@ -3,31 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod common;
+mod program;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use common::path_str;
-
-fn driftless(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
-    command.args(args).output().unwrap()
-}
-
-fn success(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn failure(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
-    stderr
-}
+use program::{driftless, failure, success};
 
 #[test]
 fn cells_are_recorded_trained_on_and_measured() {

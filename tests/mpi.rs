@@ -171,4 +171,6 @@ fn killed_process_ends_the_others() {
     let [run, one] = ["run", "one"].map(|out| folder.path().join(out));
     let difference = largest_difference(&run, &one);
     assert!(difference < 1e-5, "{difference}");
+    finish(train(2, folder.path(), "two", &[]));
+    assert_eq!(largest_difference(&run, &folder.path().join("two")), 0.0);
 }

@@ -7,40 +7,14 @@
 )]
 
 mod common;
+mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use common::path_str;
 use driftless_data::Episode;
+use program::{failure, root, success};
 use tempfile::TempDir;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn driftless(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
-    // Without it a graphics driver may print a warning.
-    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
-    command.current_dir(root()).args(args).output().unwrap()
-}
-
-fn success(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs a command that must fail with exit status 1; returns its one line on stderr.
-fn failure(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
-    stderr
-}
 
 /// DIAMOND's agent with random weights of `driftless-diamond`'s tests, under a game's name.
 fn diamond(folder: &TempDir) -> PathBuf {

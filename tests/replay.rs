@@ -9,9 +9,10 @@
 
 mod common;
 mod display;
+mod program;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,39 +25,8 @@ use driftless_sim::{
     EpisodeCommand, Frame, InputCommand, PlaybackCommand, SamplerCommand, SimOptions, SimThread,
 };
 use driftless_worlds::SimulatorKind;
+use program::{command, driftless, failure, root, success};
 use tempfile::TempDir;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
-    command.current_dir(root()).args(args);
-    // Without it a graphics driver may print a warning.
-    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
-    command
-}
-
-fn driftless(args: &[&str]) -> Output {
-    command(args).output().unwrap()
-}
-
-fn success(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs a command that must fail with exit status 1; returns its one line on stderr.
-fn failure(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
-    stderr
-}
 
 /// Records a session frame by frame, as a window would.
 fn record(folder: &TempDir, game: &PlayableWorld, commands: &[driftless_sim::Command]) -> PathBuf {

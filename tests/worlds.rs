@@ -3,25 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod common;
+mod program;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use common::{path_str, wait};
 use driftless_data::{Dataset, Episode};
 use driftless_worlds::SimulatorKind;
-
-fn driftless(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
-    command.args(args).output().unwrap()
-}
-
-fn success(args: &[&str]) -> String {
-    let output = driftless(args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use program::{driftless, success};
 
 #[test]
 fn recorded_episode_is_reproducible() {

@@ -126,7 +126,7 @@ pub fn run(args: &Args) -> Result<()> {
         check_empty(pictures)?;
     }
     if !args.agents.agent.is_empty() {
-        let report = args.agents.measure(args.seed)?;
+        let report = args.agents.measure(args.seed, args.device.threads)?;
         if args.json {
             return super::print_json(&report);
         }

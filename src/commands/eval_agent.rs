@@ -1,9 +1,7 @@
 //! `driftless eval --agent`: what agents earn in the real game.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use driftless::{Error, Result, interrupt};
 use driftless_agent::Agent;
@@ -33,12 +31,12 @@ pub struct AgentArgs {
 }
 
 impl AgentArgs {
-    /// Lets the agents play, from the episode of `seed` on.
+    /// Lets the agents play, from the episode of `seed` on; so many threads plan and dream.
     ///
     /// # Errors
     /// Returns an error if a checkpoint holds no agent of the world, if no simulator is that world's, if a
     /// frame fails, or on Ctrl-C.
-    pub fn measure(&self, seed: u64) -> Result<AgentReport> {
+    pub fn measure(&self, seed: u64, threads: Threads) -> Result<AgentReport> {
         let folders = self.agent.iter().map(|folder| super::checkpoint(folder));
         let folders: Vec<PathBuf> = folders.collect::<Result<_>>()?;
         let Some(first) = folders.first() else {
@@ -58,7 +56,7 @@ impl AgentArgs {
             frames: self.episode_frames,
             dreamt_frames: self.dreamt_frames,
             seed,
-            threads: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads: threads.or_all_cores(),
             planned_frames: self.planned_frames,
         };
         interrupt::watch();

@@ -1,8 +1,5 @@
 //! `driftless eval --memory`: does a world of the maze remember what it no longer sees?
 
-use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
-
 use driftless::Result;
 use driftless_engine::{DeviceOptions, Sampler, SamplerParams, Threads};
 use driftless_eval::EvalProgress;
@@ -68,14 +65,10 @@ fn several(
     device: DeviceOptions,
     open: &dyn Fn(DeviceOptions) -> driftless_engine::Result<Sampler>,
 ) -> Result<Vec<Sampler>> {
-    let count = match device.threads {
-        Threads::Exactly(count) => count,
-        Threads::Auto => available_parallelism().unwrap_or(NonZeroUsize::MIN),
-    };
     let one = DeviceOptions {
         threads: Threads::ONE,
         ..device
     };
-    let engines = (0..count.get()).map(|_| Ok(open(one)?));
+    let engines = (0..device.threads.or_all_cores().get()).map(|_| Ok(open(one)?));
     engines.collect()
 }

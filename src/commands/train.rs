@@ -102,14 +102,26 @@ pub struct Args {
 /// --resume is not given, if the loss diverges, or if a file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     match args.stage {
-        Network::Transport => return transport(args),
-        Network::Clip => return clip(args),
-        Network::Agent => return agent(args),
-        _ => refuse(
-            &[("--world", args.world.is_some())],
-            "clip networks and agents",
-        )?,
+        Network::Tokenizer | Network::Dynamics | Network::All => train_world(args),
+        Network::Transport | Network::Clip | Network::Agent if started_together() => {
+            Err(Error::Argument(
+                "several processes train a tokenizer or a dynamics only: start this training without \
+                 mpirun (docs/several_machines.md)"
+                    .into(),
+            ))
+        }
+        Network::Transport => transport(args),
+        Network::Clip => clip(args),
+        Network::Agent => agent(args),
     }
+}
+
+/// Trains a tokenizer, a dynamics, or both.
+fn train_world(args: Args) -> Result<()> {
+    refuse(
+        &[("--world", args.world.is_some())],
+        "clip networks and agents",
+    )?;
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let name = args.stage.to_possible_value();
     let options = TrainOptions {
@@ -128,7 +140,7 @@ pub fn run(args: Args) -> Result<()> {
         seed: args.seed,
         ranks: ranks()?,
     };
-    let outcome = train_world(&options)?;
+    let outcome = train_on_ranks(&options)?;
     if !options.ranks.is_first() {
         return Ok(());
     }
@@ -142,7 +154,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Trains a world, alone or as one of several ranks. An error ends all of them.
-fn train_world(options: &TrainOptions) -> Result<TrainOutcome> {
+fn train_on_ranks(options: &TrainOptions) -> Result<TrainOutcome> {
     let ranks = &options.ranks;
     let result = if ranks.is_first() {
         driftless_train::run(options, &mut TerminalProgress::default())
@@ -168,15 +180,21 @@ fn ranks() -> Result<Ranks> {
 /// Only this process. Several that do not know each other would train the same run.
 #[cfg(not(feature = "mpi"))]
 fn ranks() -> Result<Ranks> {
-    let started = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
-    let several = |name| std::env::var(name).is_ok_and(|size| size != "1");
-    if started.into_iter().any(several) {
+    if started_together() {
         return Err(Error::Argument(
             "this program was built without MPI: build it with --features mpi (docs/several_machines.md)"
                 .into(),
         ));
     }
     Ok(Ranks::default())
+}
+
+/// Whether this is one of several processes that `mpirun` started, by what Open MPI or MPICH tells them.
+fn started_together() -> bool {
+    let several = |name| std::env::var(name).is_ok_and(|size| size != "1");
+    ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
+        .into_iter()
+        .any(several)
 }
 
 /// Refuses the first option that was given though the network to be trained does not know it.

@@ -1,10 +1,8 @@
 //! A playable world, learned or simulated, for the window and for headless play.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use serde_json::Value;
 
@@ -214,7 +212,7 @@ impl PlayableWorld {
                 let mut world = LearnedWorld::new(engine, Arc::clone(&clips));
                 if let Some(agent) = agent_of(&folder, &config) {
                     let seed = rand::random();
-                    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+                    let threads = device.threads.or_all_cores();
                     // The Tuning panel says how many frames it may dream.
                     let plan = PlanSettings {
                         budget: 0,

@@ -169,3 +169,21 @@ fn only_agents_are_measured_as_agents() {
     let none = driftless(&["eval", "--agent", "maze"]);
     assert_says(&failure(none), &["contains no agent", "train agent"]);
 }
+
+#[test]
+fn processes_train_together_only_what_they_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    for network in ["agent", "clip", "transport"] {
+        let mut command = driftless(&["train", network, "--data", "assets/pong", "--out"]);
+        command.arg(&out).env("OMPI_COMM_WORLD_SIZE", "2");
+        assert_says(&failure(command), &["several processes", "mpirun"]);
+    }
+    #[cfg(not(feature = "mpi"))]
+    {
+        let mut command = train(&out, "2", &[]);
+        command.env("OMPI_COMM_WORLD_SIZE", "2");
+        assert_says(&failure(command), &["without MPI", "--features mpi"]);
+    }
+    assert!(!out.exists());
+}

@@ -1,11 +1,9 @@
 //! An agent's file: its three networks, and what they say about themselves.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use driftless_engine::kernels::Workers;
+use driftless_engine::kernels::{Workers, fastest_threads};
 
 use crate::actor_critic::ActorCritic;
 use crate::denoiser::{Denoiser, FrameCondition, Preconditioning};
@@ -23,8 +21,6 @@ const ACTOR_CRITIC: &str = "actor_critic";
 /// Sides of frames that are tried to explain the size of the reward model's memory.
 const SIDES: [usize; 6] = [8, 16, 32, 64, 128, 256];
 
-/// More threads are used only if a pass then is at least so many times as fast.
-const WORTHWHILE: f64 = 1.15;
 /// Passes that are timed with each number of threads.
 const PASSES: usize = 3;
 
@@ -136,20 +132,11 @@ impl Agent {
     /// # Errors
     /// Returns an error if a thread cannot be started.
     pub fn set_fastest_threads(&mut self) -> Result<()> {
-        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let mut threads = 1;
-        self.set_threads(threads)?;
-        let mut time = self.time_of_pass()?;
-        while threads < cores {
-            let more = (2 * threads).min(cores);
-            self.set_threads(more)?;
-            let faster = self.time_of_pass()?;
-            if time < faster.mul_f64(WORTHWHILE) {
-                return self.set_threads(threads);
-            }
-            (threads, time) = (more, faster);
-        }
-        Ok(())
+        let threads = fastest_threads(|threads| -> Result<Duration> {
+            self.set_threads(threads)?;
+            self.time_of_pass()
+        })?;
+        self.set_threads(threads)
     }
 
     /// The least time of a few passes.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use driftless_diamond::{Agent, EdmParams, EdmSolver, Past};
-use safetensors::{Dtype, SafeTensors};
+use driftless_engine::testing::{assert_near, read_arrays};
 
 /// A frame of the fixture.
 const FRAME: usize = 32 * 32 * 3;
@@ -27,33 +27,8 @@ fn agent() -> Agent {
     Agent::read(&data("small.pt")).unwrap()
 }
 
-/// All arrays of the fixture as f32.
 fn arrays() -> BTreeMap<String, Vec<f32>> {
-    let bytes = std::fs::read(data("small.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let floats = |(name, view): (String, safetensors::tensor::TensorView)| {
-        let data = view.data();
-        let values = match view.dtype() {
-            Dtype::F32 => data
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b))
-                .collect(),
-            Dtype::I32 => {
-                let ints = data
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| i32::from_le_bytes(*b) as f32);
-                ints.collect()
-            }
-            Dtype::U8 => data.iter().map(|b| f32::from(*b)).collect(),
-            other => panic!("{name}: {other:?}"),
-        };
-        (name, values)
-    };
-    tensors.tensors().into_iter().map(floats).collect()
+    read_arrays(&data("small.safetensors"))
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -62,14 +37,6 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 
 fn actions(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| *value as u32).collect()
-}
-
-#[track_caller]
-fn assert_near(ours: &[f32], theirs: &[f32], tolerance: f32) {
-    assert_eq!(ours.len(), theirs.len());
-    let pairs = ours.iter().zip(theirs);
-    let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(most < tolerance, "largest difference {most:e}");
 }
 
 #[test]

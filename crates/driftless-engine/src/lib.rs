@@ -53,7 +53,7 @@ pub use error::{Error, Result};
 pub mod kernels {
     pub use crate::cpu::{
         LANES, MatmulArgs, PackedMatrix, RowLayout, SharedSlice, TaskSize, Workers, WriteMode,
-        gather, multiply, multiply_shared, pack_keys, pack_values, softmax,
+        fastest_threads, gather, multiply, multiply_shared, pack_keys, pack_values, softmax,
     };
 }
 
@@ -79,7 +79,7 @@ pub use self::wgpu::{FrameTexture, Gpu};
 pub use attention::Attention;
 pub use batch::Batch;
 pub use candle::CandleNetwork;
-pub use cpu::{CpuNetwork, Threads};
+pub use cpu::{CpuNetwork, Threads, threads_label};
 pub use denoise::DenoisePass;
 pub use device::{
     Backend, CUDA, DeviceChoice, DeviceOptions, GpuSource, METAL, candle_device, choose_backend,

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -290,4 +290,24 @@ pub fn reference_sampler(world: WorldModel) -> Sampler {
 pub fn gpu_sampler(world: &WorldModel, gpu: &Gpu) -> Sampler {
     let network = WgpuNetwork::new(world, gpu).unwrap();
     Sampler::new(Box::new(network), world.config.clone())
+}
+
+/// All tensors of a `safetensors` file, flat, as f32.
+pub fn read_arrays(file: &std::path::Path) -> BTreeMap<String, Vec<f32>> {
+    let tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let values = |tensor: Tensor| {
+        let flat = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+        flat.to_vec1().unwrap()
+    };
+    let arrays = tensors.into_iter().map(|(name, t)| (name, values(t)));
+    arrays.collect()
+}
+
+/// Fails unless all numbers agree so far.
+#[track_caller]
+pub fn assert_near(ours: &[f32], theirs: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), theirs.len());
+    let pairs = ours.iter().zip(theirs);
+    let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(most < tolerance, "largest difference {most:e}");
 }

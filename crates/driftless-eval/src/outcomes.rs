@@ -12,6 +12,8 @@ use crate::Result;
 
 /// Most frames of each kind: ending, rewarded, neither.
 const MAX_PER_KIND: usize = 200;
+/// Most rows for the rewards of one sign.
+const MAX_ROWS: usize = 8;
 
 /// Predicted outcomes compared with the true ones.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,11 +32,13 @@ pub struct OutcomeReport {
     pub ends_invented: Option<f64>,
 }
 
-/// The frames with one true reward.
+/// The frames with one true reward, or with several that lie beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RewardRow {
-    /// The true reward.
-    pub reward: f32,
+    /// The lowest true reward.
+    pub from: f32,
+    /// The highest true reward.
+    pub to: f32,
     /// Number of frames.
     pub frames: usize,
     /// Mean predicted reward.
@@ -105,20 +109,25 @@ fn is_end(episode: &Episode, t: usize) -> bool {
         .is_some_and(|&end| end > 0.0)
 }
 
+/// A row for every true reward. If many differ, rewards of one sign share at most [`MAX_ROWS`] rows.
 fn rewards(samples: &[(f32, bool, Outcome)]) -> Vec<RewardRow> {
     let mut values: Vec<f32> = samples.iter().map(|(reward, ..)| *reward).collect();
     values.sort_by(f32::total_cmp);
     values.dedup();
-    let row = |reward: f32| {
-        let matching = samples.iter().filter(|(found, ..)| *found == reward);
+    let row = |from: f32, to: f32| {
+        let matching = samples.iter().filter(|(r, ..)| (from..=to).contains(r));
         let predicted: Vec<f64> = matching.map(|(.., o)| f64::from(o.reward)).collect();
         RewardRow {
-            reward,
+            from,
+            to,
             frames: predicted.len(),
             predicted: mean(&predicted),
         }
     };
-    values.into_iter().map(row).collect()
+    let signs = values.chunk_by(|a, b| a.partial_cmp(&0.0) == b.partial_cmp(&0.0));
+    let rows = signs.flat_map(|values| values.chunks(values.len().div_ceil(MAX_ROWS)));
+    rows.filter_map(|values| Some(row(*values.first()?, *values.last()?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -143,13 +152,34 @@ mod tests {
         ]);
         let rows: Vec<_> = rows
             .iter()
-            .map(|r| (r.reward, r.frames, r.predicted))
+            .map(|r| (r.from, r.to, r.frames, r.predicted))
             .collect();
         let expected = [
-            (-1.0, 1, Some(0.0)),
-            (0.0, 1, Some(0.25)),
-            (1.0, 2, Some(0.75)),
+            (-1.0, -1.0, 1, Some(0.0)),
+            (0.0, 0.0, 1, Some(0.25)),
+            (1.0, 1.0, 2, Some(0.75)),
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn many_true_rewards_share_rows() {
+        let outcome = |reward| Outcome {
+            motion: None,
+            reward,
+            end: 0.0,
+        };
+        let rewards_of = |values: &[f32]| {
+            let samples: Vec<_> = values.iter().map(|r| (*r, false, outcome(*r))).collect();
+            let rows = rewards(&samples);
+            rows.into_iter()
+                .map(|r| (r.from, r.to, r.frames))
+                .collect::<Vec<_>>()
+        };
+        // Twenty of one sign make seven rows of three, the last of two; zero keeps its own.
+        let values: Vec<f32> = (-1..=20).map(|i| i as f32).collect();
+        let rows = rewards_of(&values);
+        assert_eq!(rows[..3], [(-1.0, -1.0, 1), (0.0, 0.0, 1), (1.0, 3.0, 3)]);
+        assert_eq!((rows.len(), rows[8]), (9, (19.0, 20.0, 2)));
     }
 }

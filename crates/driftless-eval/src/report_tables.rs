@@ -275,7 +275,12 @@ fn outcomes(report: &EvalReport) -> Option<Table> {
         .rewards
         .iter()
         .map(|row| {
-            let name = format!("mean predicted reward, true reward {}", row.reward);
+            let rewards = if row.from == row.to {
+                format!("reward {}", row.from)
+            } else {
+                format!("rewards {:.3} to {:.3}", row.from, row.to)
+            };
+            let name = format!("mean predicted reward, true {rewards}");
             vec![name, number(row.predicted, 3), row.frames.to_string()]
         })
         .collect();

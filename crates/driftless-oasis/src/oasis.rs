@@ -1,11 +1,9 @@
 //! The two networks of a checkpoint, and the sampler between them.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use driftless_engine::kernels::Workers;
+use driftless_engine::kernels::{Workers, fastest_threads};
 
 use crate::autoencoder::{Autoencoder, COLOURS};
 use crate::controls::CONTROLS;
@@ -18,8 +16,6 @@ use crate::{Error, Result};
 /// Height and width of the published latents, which no tensor tells: 360×640 pixels in patches of 20.
 pub const LATENT: [usize; 2] = [18, 32];
 
-/// More threads are used only if a layer then is at least so many times as fast.
-const WORTHWHILE: f64 = 1.15;
 /// Layers that are timed with each number of threads.
 const PROBES: usize = 3;
 
@@ -180,20 +176,11 @@ impl Oasis {
     /// # Errors
     /// Returns an error if a thread cannot be started.
     pub fn set_fastest_threads(&mut self) -> Result<()> {
-        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let mut threads = 1;
-        self.set_threads(threads)?;
-        let mut time = self.time_of_layer();
-        while threads < cores {
-            let more = (2 * threads).min(cores);
-            self.set_threads(more)?;
-            let faster = self.time_of_layer();
-            if time < faster.mul_f64(WORTHWHILE) {
-                return self.set_threads(threads);
-            }
-            (threads, time) = (more, faster);
-        }
-        Ok(())
+        let threads = fastest_threads(|threads| -> Result<Duration> {
+            self.set_threads(threads)?;
+            Ok(self.time_of_layer())
+        })?;
+        self.set_threads(threads)
     }
 
     /// The least time of a few runs.

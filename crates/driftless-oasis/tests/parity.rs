@@ -14,9 +14,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use driftless_engine::testing::{assert_near, read_arrays};
 use driftless_oasis::controls::CONTROLS;
 use driftless_oasis::{DdimParams, Frame, Oasis};
-use safetensors::{Dtype, SafeTensors};
 
 use common::data;
 
@@ -31,21 +31,8 @@ fn oasis() -> Oasis {
     common::oasis().unwrap()
 }
 
-/// All arrays of the fixture as f32.
 fn arrays() -> BTreeMap<String, Vec<f32>> {
-    let bytes = std::fs::read(data("small.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let floats = |(name, view): (String, safetensors::tensor::TensorView)| {
-        let words = view.data().as_chunks().0.iter();
-        let values = match view.dtype() {
-            Dtype::F32 => words.map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::I32 => words.map(|b| i32::from_le_bytes(*b) as f32).collect(),
-            Dtype::U8 => view.data().iter().map(|b| f32::from(*b)).collect(),
-            other => panic!("{name}: {other:?}"),
-        };
-        (name, values)
-    };
-    tensors.tensors().into_iter().map(floats).collect()
+    read_arrays(&data("small.safetensors"))
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -57,14 +44,6 @@ fn frame(latent: &[f32], controls: &[f32]) -> Frame {
         latent: latent.to_vec(),
         controls: controls.try_into().unwrap(),
     }
-}
-
-#[track_caller]
-fn assert_near(ours: &[f32], theirs: &[f32], tolerance: f32) {
-    assert_eq!(ours.len(), theirs.len());
-    let pairs = ours.iter().zip(theirs);
-    let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(most < tolerance, "largest difference {most:e}");
 }
 
 #[test]

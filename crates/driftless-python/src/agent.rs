@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex};
 
 use numpy::PyReadonlyArray3;
 use pyo3::prelude::*;
@@ -165,10 +165,7 @@ impl RealPlayer {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> PyResult<T> {
-        let mut state = self.state.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => Error::InUse,
-            TryLockError::Poisoned(_) => Error::Closed,
-        })?;
+        let mut state = self.state.try_lock().map_err(Error::from)?;
         Ok(work(&mut state)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 
 use numpy::{
     PyArray1, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray3,
@@ -224,10 +224,7 @@ impl Engine {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> PyResult<T> {
-        let mut state = self.state.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => Error::InUse,
-            TryLockError::Poisoned(_) => Error::Closed,
-        })?;
+        let mut state = self.state.try_lock().map_err(Error::from)?;
         Ok(work(&mut state)?)
     }
 

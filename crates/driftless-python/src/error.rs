@@ -1,5 +1,7 @@
 //! Errors of this crate, and the Python exceptions that they become.
 
+use std::sync::TryLockError;
+
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -50,6 +52,15 @@ pub enum Error {
 impl From<PyErr> for Error {
     fn from(error: PyErr) -> Self {
         Self::Python(error)
+    }
+}
+
+impl<T> From<TryLockError<T>> for Error {
+    fn from(error: TryLockError<T>) -> Self {
+        match error {
+            TryLockError::WouldBlock => Self::InUse,
+            TryLockError::Poisoned(_) => Self::Closed,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread::available_parallelism;
 
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
@@ -288,10 +288,7 @@ impl Games {
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<State>>> {
-        self.state.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => Error::InUse,
-            TryLockError::Poisoned(_) => Error::Closed,
-        })
+        self.state.try_lock().map_err(Error::from)
     }
 
     /// What each of the games is to do.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use driftless_data::{Action, Clip};
 use driftless_diamond::{EdmParams, EdmSolver, World, WorldParams};
-use driftless_engine::{Outcome, SamplerParams, Solver, StageTimes};
+use driftless_engine::{Outcome, SamplerParams, Solver, StageTimes, threads_label};
 
 use super::player::{Player, PlayerSnapshot, clip_at};
 use crate::Result;
@@ -33,14 +33,10 @@ impl DiamondWorld {
         } else {
             clips
         };
-        let label = match world.threads() {
-            1 => "CPU, 1 thread".to_owned(),
-            count => format!("CPU, {count} threads"),
-        };
         Self {
+            label: threads_label(world.threads()),
             world,
             name,
-            label,
             clips: clips.into(),
             last_start: 0,
             seed: 0,

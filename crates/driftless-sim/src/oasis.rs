@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftless_data::{Action, Clip};
-use driftless_engine::{SamplerParams, StageTimes};
+use driftless_engine::{SamplerParams, StageTimes, threads_label};
 use driftless_oasis::{DdimParams, LEVELS, MAX_WINDOW, World, WorldParams, controls};
 
 use super::player::{Player, PlayerSnapshot, clip_at};
@@ -21,14 +21,10 @@ pub struct OasisWorld {
 impl OasisWorld {
     /// A world that starts from one of `clips`; without any, from nothing.
     pub fn new(world: World, name: String, clips: Vec<Clip>) -> Self {
-        let label = match world.threads() {
-            1 => "CPU, 1 thread".to_owned(),
-            count => format!("CPU, {count} threads"),
-        };
         Self {
+            label: threads_label(world.threads()),
             world,
             name,
-            label,
             clips: clips.into(),
             last_start: 0,
         }

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "mpi")]
 pub mod mpi;
+#[cfg(any(test, feature = "testing"))]
 pub mod threads;
 
 use std::fmt;

@@ -10,6 +10,8 @@
 mod agent;
 #[path = "training/axes.rs"]
 mod axes;
+#[path = "training/ranks.rs"]
+mod ranks;
 #[path = "training/resuming.rs"]
 mod resuming;
 

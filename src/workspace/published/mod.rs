@@ -65,8 +65,8 @@ impl Published {
         }
     }
 
-    /// The playable world. `clip` is a file for [`starting_clip::read`](super::starting_clip::read); without one, the world starts from black frames
-    /// or, if it can, from nothing.
+    /// The playable world. `clip` is a file for [`starting_clip::read`](super::starting_clip::read); without one, the
+    /// world starts from black frames or, if it can, from nothing.
     ///
     /// # Errors
     /// Returns an error if the checkpoint or the clip is missing or broken, if the clip is an index, or if the device

@@ -30,7 +30,7 @@ pub use matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 pub use matrix::PackedMatrix;
 pub use row_layout::{RowLayout, WriteMode};
 pub use shared_slice::SharedSlice;
-pub use threads::Threads;
+pub use threads::{Threads, fastest_threads, threads_label};
 pub use workers::{TaskSize, Workers};
 
 use dynamics::PackedDynamics;
@@ -75,10 +75,7 @@ impl CpuNetwork {
     }
 
     fn set_workers(&mut self, workers: Workers) {
-        self.label = match workers.threads() {
-            1 => "CPU, 1 thread".into(),
-            count => format!("CPU, {count} threads"),
-        };
+        self.label = threads_label(workers.threads());
         self.dynamics.reserve(workers.threads());
         self.workers = workers;
     }

@@ -46,6 +46,44 @@ impl Threads {
             .filter(|n: &NonZeroUsize| n.get() <= MAX_THREADS)
             .ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}"))
     }
+
+    /// The number, or that of the cores.
+    pub fn or_all_cores(self) -> NonZeroUsize {
+        match self {
+            Self::Exactly(count) => count,
+            Self::Auto => available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+/// What computes on so many threads is called: `CPU, 2 threads`.
+pub fn threads_label(count: usize) -> String {
+    match count {
+        1 => "CPU, 1 thread".to_owned(),
+        count => format!("CPU, {count} threads"),
+    }
+}
+
+/// The number of threads with which `time` is shortest: twice as many, up to all cores, while that is at least 15 %
+/// faster.
+///
+/// # Errors
+/// Returns the error of `time`.
+pub fn fastest_threads<E>(
+    mut time: impl FnMut(usize) -> std::result::Result<Duration, E>,
+) -> std::result::Result<usize, E> {
+    let cores = Threads::Auto.or_all_cores().get();
+    let mut threads = 1;
+    let mut shortest = time(threads)?;
+    while threads < cores {
+        let more = (2 * threads).min(cores);
+        let faster = time(more)?;
+        if shortest < faster.mul_f64(WORTHWHILE) {
+            break;
+        }
+        (threads, shortest) = (more, faster);
+    }
+    Ok(threads)
 }
 
 impl FromStr for Threads {
@@ -72,11 +110,11 @@ impl fmt::Display for Threads {
 
 /// Threads for a world: doubles them, up to all cores, while a denoise pass gets clearly faster.
 pub(super) fn measured(dynamics: &mut PackedDynamics, config: &WorldConfig) -> Result<Workers> {
-    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = Threads::Auto.or_all_cores().get().min(MAX_THREADS);
     let mut probe = Probe::new(dynamics, config);
     let mut best = Workers::none();
-    while best.threads() < cores.min(MAX_THREADS) {
-        let more = Workers::new((2 * best.threads()).min(cores.min(MAX_THREADS)))?;
+    while best.threads() < cores {
+        let more = Workers::new((2 * best.threads()).min(cores))?;
         let speedup = probe.speedup(&best, &more);
         tracing::debug!("{} threads: {speedup:.2} times as fast", more.threads());
         if speedup < WORTHWHILE {

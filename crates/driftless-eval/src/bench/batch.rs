@@ -77,10 +77,7 @@ pub fn run(
         let what = "expected at least one game, one frame and one K";
         return Err(Error::Argument(what.into()));
     }
-    let threads = match options.threads {
-        Threads::Exactly(count) => count,
-        Threads::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-    };
+    let threads = options.threads.or_all_cores();
     let open = |threads| -> Result<Sampler> {
         let network = CpuNetwork::new(world, threads)?;
         let mut sampler = Sampler::new(Box::new(network), world.config.clone());

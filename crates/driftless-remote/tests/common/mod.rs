@@ -1,6 +1,6 @@
 //! A server on loopback, a cable to it that can be pulled out, and a player at the other end.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,78 +8,21 @@
     reason = "a failure fails the test"
 )]
 
-use std::io::{Read as _, Write as _};
+#[path = "../../../driftless-serve/tests/common/server.rs"]
+mod server;
+
+use std::io::Read as _;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use driftless_remote::{Address, RemoteServer, RemoteWorld, Timing};
-use driftless_serve::{Server, ServerOptions};
 use driftless_sim::{
     Command, Frame, InputCommand, Message, PlaybackCommand, Player, SimOptions, SimThread,
 };
 
-/// Only ends a test that hangs.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
-
-pub fn checkpoint(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../checkpoints")
-        .join(name)
-}
-
-/// Serves Pong and the maze on any free port.
-pub fn options() -> ServerOptions {
-    let worlds = ["pong", "maze"].map(|name| (name.to_owned(), checkpoint(name)));
-    ServerOptions::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), worlds.into())
-}
-
-/// A server that runs until it is dropped.
-pub struct Running {
-    pub address: SocketAddr,
-    stop: Arc<AtomicBool>,
-}
-
-impl Running {
-    pub fn start(options: ServerOptions) -> Self {
-        let server = Server::bind(options).unwrap();
-        let address = server.address();
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        std::thread::spawn(move || server.run(move || asked.load(Ordering::Relaxed)).unwrap());
-        Self { address, stop }
-    }
-
-    /// A number of the metrics.
-    pub fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let host = self.address;
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
-        text.lines().find_map(value).expect("the metric")
-    }
-
-    /// Asks until a number of the metrics is as expected.
-    pub fn await_metric(&self, name: &str, expected: u64) {
-        let since = Instant::now();
-        while self.metric(name) != expected {
-            assert!(since.elapsed() < TIMEOUT, "{name} is {}", self.metric(name));
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
+pub use server::{Running, TIMEOUT, checkpoint, options};
 
 /// Passes bytes to a server and back, until it is pulled out.
 pub struct Cable {

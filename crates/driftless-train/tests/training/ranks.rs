@@ -1,100 +1,19 @@
 //! A training on several ranks, which are threads here, against the same training on one.
 
-#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
-
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use driftless_data::Episode;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
+use driftless_train::Result;
 use driftless_train::ranks::{Ranks, threads};
-use driftless_train::{Result, TrainOptions, TrainOutcome, TrainStage};
 
-const DATASET: &str = r#"{"name": "Noise", "fps": 10.0, "image": [16, 16],
-    "actions": [{"name": "stay", "keys": []}, {"name": "go", "keys": ["A"]}]}"#;
-
-const SETTINGS: &str = r"
-preview_minutes = 0.0
-[tokenizer_shape]
-patch = 4
-width = 16
-blocks = 1
-channels = 4
-[dynamics_shape]
-merge = 1
-stem_width = 16
-stem_frames = 1
-width = 32
-depth = 2
-heads = 2
-mlp = 32
-time_every = 2
-context = 4
-registers = 1
-k_max = 4
-outcome = 16
-[tokenizer]
-batch_size = 24
-hard_fraction = 0.5
-[tokenizer.optimizer]
-steps = 20
-warmup_steps = 2
-[dynamics]
-batch_size = 5
-sequence_length = 6
-hard_fraction = 0.5
-long_sequence_every = 0
-[dynamics.optimizer]
-steps = 20
-warmup_steps = 2
-";
-
-/// Episodes of a bright square on noise, which moves under one of the two actions.
-fn record(folder: &Path, episodes: u64) {
-    std::fs::create_dir(folder).unwrap();
-    std::fs::write(folder.join("dataset.json"), DATASET).unwrap();
-    for seed in 0..episodes {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (mut images, mut actions, mut x) = (Vec::new(), Vec::new(), 0);
-        for _ in 0..20 {
-            let action = rng.random_range(0..2);
-            x = (x + action as usize) % 12;
-            let inside =
-                |at: usize| (x..x + 4).contains(&(at % 16)) && (6..10).contains(&(at / 16));
-            let light = (0..256).map(|at| {
-                if inside(at) {
-                    230
-                } else {
-                    rng.random_range(0..60)
-                }
-            });
-            images.extend(light.flat_map(|light: u8| [light; 3]));
-            actions.push(action);
-        }
-        let episode = Episode {
-            height: 16,
-            width: 16,
-            images,
-            rewards: actions.iter().map(|action| *action as f32).collect(),
-            actions,
-            extras: BTreeMap::new(),
-        };
-        episode
-            .write(&folder.join(format!("{seed:02}.npz")))
-            .unwrap();
-    }
-}
+use super::*;
 
 struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        record(&place.path("data"), 6);
-        std::fs::write(place.path("settings.toml"), SETTINGS).unwrap();
+        record(&place.path("data"), 8, 3, 0);
         place
     }
 
@@ -102,16 +21,19 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// Twenty steps of each stage.
     fn options(&self, out: &str) -> TrainOptions {
-        TrainOptions {
-            config: Some(self.path("settings.toml")),
-            ..TrainOptions::new(self.path("data"), self.path(out))
-        }
+        let options = options(self.0.path(), out);
+        let short = SETTINGS.replace("steps = 160", "steps = 20");
+        let short = short.replace("steps = 300", "steps = 20");
+        let keys = "preview_minutes = 0.0\n";
+        std::fs::write(self.path("settings.toml"), format!("{keys}{short}")).unwrap();
+        options
     }
 }
 
 /// Trains with these options, changed for each rank, on so many ranks.
-fn train(
+fn train_on(
     size: usize,
     options: &TrainOptions,
     change: impl Fn(&mut TrainOptions) + Sync,
@@ -134,7 +56,7 @@ fn train(
 }
 
 fn finish(size: usize, options: &TrainOptions) {
-    for outcome in train(size, options, |_| {}) {
+    for outcome in train_on(size, options, |_| {}) {
         assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
     }
 }
@@ -176,6 +98,24 @@ fn ranks_train_what_one_would() {
 }
 
 #[test]
+fn same_number_of_ranks_resumes_exactly() {
+    let place = Place::new();
+    finish(2, &place.options("whole"));
+    let begun = TrainOptions {
+        max_steps: Some(11),
+        ..place.options("parts")
+    };
+    finish(2, &begun);
+    let resumed = TrainOptions {
+        resume: true,
+        ..place.options("parts")
+    };
+    finish(2, &resumed);
+    let difference = largest_difference(&place.path("whole"), &place.path("parts"));
+    assert_eq!(difference, (0.0, String::new()));
+}
+
+#[test]
 fn other_number_of_ranks_resumes() {
     let place = Place::new();
     finish(1, &place.options("one"));
@@ -196,9 +136,9 @@ fn other_number_of_ranks_resumes() {
 #[test]
 fn ranks_with_other_settings_or_data_are_refused() {
     let place = Place::new();
-    record(&place.path("other"), 5);
+    record(&place.path("other"), 8, 2, 0);
     let messages = |change: &(dyn Fn(&mut TrainOptions) + Sync)| -> Vec<String> {
-        let results = train(2, &place.options("refused"), |options| {
+        let results = train_on(2, &place.options("refused"), |options| {
             if options.ranks.rank() == 1 {
                 change(options);
             }
@@ -210,7 +150,7 @@ fn ranks_with_other_settings_or_data_are_refused() {
     assert_eq!(messages(&|o| o.seed = Some(7)), [expected; 2]);
     let data = place.path("other");
     let expected =
-        "rank 1 has other data than rank 0: `5 episodes of Noise` instead of `6 episodes of Noise`";
+        "rank 1 has other data than rank 0: `2 episodes of Block` instead of `3 episodes of Block`";
     assert_eq!(messages(&|o| o.data.clone_from(&data)), [expected; 2]);
     let missing = place.path("missing");
     for message in messages(&|o| o.data.clone_from(&missing)) {
