@@ -1,5 +1,7 @@
 //! What the agent thinks while it plays: the probability of each action, and the return that it expects.
 
+use std::ops::RangeInclusive;
+
 use eframe::egui;
 use eframe::egui::{Align2, CornerRadius, FontId, Rect, Ui, pos2, vec2};
 
@@ -10,7 +12,9 @@ use super::theme;
 use super::widgets::over_picture;
 
 /// Actions that are shown; of more, the likeliest.
-const MAX_ROWS: usize = 10;
+const ROWS: RangeInclusive<usize> = 3..=10;
+/// How much of the height the actions may cover, so that the picture stays in view.
+const COVERED: f32 = 0.2;
 /// Width of the overlay's content and height of a row, in points.
 const SIZE: [f32; 2] = [226.0, 16.0];
 /// Where the bars begin, and their length at a probability of 1.
@@ -18,24 +22,25 @@ const BAR: [f32; 2] = [112.0, 74.0];
 
 /// Draws the overlay in the lower left of `space`.
 pub(super) fn show(ui: &Ui, space: Rect, decision: &Decision, actions: &[ActionSpec]) {
+    let rows = (COVERED * space.height() / SIZE[1]) as usize;
+    let rows = shown(decision, rows.clamp(*ROWS.start(), *ROWS.end()));
     let at = space.left_bottom() + vec2(12.0, -12.0);
     over_picture(ui, "agent", at, Align2::LEFT_BOTTOM, |ui| {
-        draw(ui, decision, actions);
+        draw(ui, decision, actions, &rows);
     });
 }
 
-/// The actions that are shown, by their numbers and in their order.
-fn shown(decision: &Decision) -> Vec<usize> {
+/// The `most` actions that are shown, by their numbers and in their order.
+fn shown(decision: &Decision, most: usize) -> Vec<usize> {
     let mut all: Vec<usize> = (0..decision.probabilities.len()).collect();
     let p = |i: &usize| decision.probabilities[*i];
     all.sort_by(|a, b| p(b).total_cmp(&p(a)));
-    all.truncate(MAX_ROWS);
+    all.truncate(most);
     all.sort_unstable();
     all
 }
 
-fn draw(ui: &mut Ui, decision: &Decision, actions: &[ActionSpec]) {
-    let rows = shown(decision);
+fn draw(ui: &mut Ui, decision: &Decision, actions: &[ActionSpec], rows: &[usize]) {
     let [width, height] = SIZE;
     let size = vec2(width, height * (rows.len() + 1) as f32);
     let (rect, _) = ui.allocate_exact_size(size, egui::Sense::hover());
@@ -98,8 +103,8 @@ mod tests {
                 .collect(),
             value: 0.0,
         };
-        let rows = shown(&decision);
-        assert_eq!(rows.len(), MAX_ROWS);
+        let rows = shown(&decision, 9);
+        assert_eq!(rows.len(), 9);
         assert!(rows.is_sorted() && !rows.contains(&4), "{rows:?}");
     }
 }

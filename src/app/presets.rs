@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 
 use super::theme;
-use super::tuning::TuningSettings;
+use super::tuning::settings::TuningSettings;
 use super::widgets::section;
 
 /// Longer than any world's context; each world clamps it to its own.

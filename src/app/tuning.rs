@@ -1,7 +1,7 @@
 //! The Tuning panel: sampler, seed, speed and image settings while playing.
 
 mod quality;
-mod settings;
+pub(super) mod settings;
 mod widgets;
 
 use std::collections::BTreeMap;

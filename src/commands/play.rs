@@ -11,7 +11,7 @@ use driftless_data::layout::{EPISODE_EXTENSION, is_episode};
 use driftless_data::{Action, PathError as _, export};
 use driftless_engine::rollout::random_held_actions;
 use driftless_engine::{DeviceOptions, GpuSource};
-use driftless_remote::{Plan, RemoteWorld};
+use driftless_remote::RemoteWorld;
 use driftless_sim::{RecordOptions, headless};
 use driftless_transport::TransportConfig;
 
@@ -132,13 +132,11 @@ fn play_remote(args: Args, world: &Arc<RemoteWorld>) -> Result<()> {
             export::check(out, args.overwrite)?;
             headless::check_frames(frames, game.world.image)?;
             let actions = actions(&args, &game, frames)?;
-            let plan = Plan {
-                clip: game.first_clip,
-                actions: &actions,
-                params: args.sampler.params(game.sampling)?,
-            };
+            let params = args.sampler.params(game.sampling)?;
             let bar = super::bar(frames as u64, "frames");
-            let episode = world.play(&plan, &mut || bar.inc(1))?;
+            let mut tick = || bar.inc(1);
+            let player = &mut world.player();
+            let episode = headless::play(player, game.first_clip, &actions, &params, &mut tick)?;
             bar.finish_and_clear();
             let fps = args.fps.unwrap_or(game.world.fps);
             super::export(&episode, out, args.scale, fps, args.overwrite)?;

@@ -2,7 +2,7 @@ use driftless_model::checkpoint::read_config;
 use driftless_transport::{TransportConfig, Transporter};
 
 use super::*;
-use crate::workspace::save::is_playable;
+use crate::workspace::library::is_playable;
 
 /// Two worlds with dummy files.
 static TWO: [EmbeddedWorld; 2] = [

@@ -8,11 +8,11 @@ use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 
 use driftless_clip::ClipMaker;
-use driftless_clip::config::CLIP_WEIGHTS;
+use driftless_clip::config::{CLIP_ACTION_WEIGHTS, CLIP_WEIGHTS};
 use driftless_data::PathError as _;
 use driftless_data::cells::false_colours;
 use driftless_data::fs::{open_source, read_text};
-use driftless_data::layout::checkpoint::CARD;
+use driftless_data::layout::checkpoint::{CARD, NEEDED};
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER, read_config};
 use driftless_model::starting_clips;
 use driftless_transport::config::WEIGHTS;
@@ -146,7 +146,8 @@ pub fn read_summary(folder: &Path) -> Result<(String, WorldSummary)> {
             .iter()
             .flat_map(|clip| clip.images.chunks_exact(config.image_len()));
         let preview = frames.take(PREVIEW_FRAMES).flatten().copied().collect();
-        let clips = ClipMaker::is_in(folder).then_some(CLIP_WEIGHTS);
+        let clips = [CLIP_WEIGHTS, CLIP_ACTION_WEIGHTS].into_iter();
+        let clips = clips.filter(|file| ClipMaker::is_in(folder) && folder.join(file).is_file());
         let weights = [TOKENIZER, DYNAMICS].into_iter().chain(clips).collect();
         (
             config.name,
@@ -253,6 +254,11 @@ fn parameter_count(path: &Path) -> Result<usize> {
     };
     let lengths = tensors.values().map(|t| length(&t.shape));
     Ok(lengths.fold(0, usize::saturating_add))
+}
+
+/// Whether a checkpoint has all files needed to play it, both networks among them.
+pub fn is_playable(checkpoint: &Path) -> bool {
+    NEEDED.iter().all(|file| checkpoint.join(file).is_file())
 }
 
 /// A checkpoint's optional description by its author, in the file [`CARD`].

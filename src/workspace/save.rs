@@ -7,20 +7,15 @@ use driftless_clip::ClipMaker;
 use driftless_data::PathError as _;
 use driftless_data::fs::write_json;
 use driftless_data::layout::checkpoint::{
-    AGENT_CONFIG, AGENT_WEIGHTS, CARD, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED,
+    AGENT_CONFIG, AGENT_WEIGHTS, CARD, CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED,
 };
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::{CONFIG, read_config};
 
 use super::background_run::trained_on;
-use super::library::CheckpointCard;
+use super::library::{CheckpointCard, is_playable};
 use super::paths::{UserPaths, folder_name};
 use crate::{Error, Result};
-
-/// Whether a checkpoint has all files needed to play it, both networks among them.
-pub fn is_playable(checkpoint: &Path) -> bool {
-    NEEDED.iter().all(|file| checkpoint.join(file).is_file())
-}
 
 /// Copies a checkpoint to the saved worlds under `name`, completely or not at all.
 ///
@@ -40,8 +35,8 @@ pub fn save_as(checkpoint: &Path, paths: &UserPaths, name: &str) -> Result<PathB
     let mut config = read_config(checkpoint)?;
     name.trim().clone_into(&mut config.name);
     let staging = StagingFolder::new(&target)?;
-    let clips = [CLIP_CONFIG, CLIP_WEIGHTS];
-    let clips = clips.into_iter().filter(|_| ClipMaker::is_in(checkpoint));
+    let clips = [CLIP_CONFIG, CLIP_WEIGHTS, CLIP_ACTION_WEIGHTS].into_iter();
+    let clips = clips.filter(|file| ClipMaker::is_in(checkpoint) && checkpoint.join(file).exists());
     let agent = [AGENT_CONFIG, AGENT_WEIGHTS];
     let agent = agent.into_iter().filter(|_| Agent::is_in(checkpoint));
     for file in NEEDED

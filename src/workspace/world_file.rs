@@ -16,14 +16,14 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use driftless_data::PathError as _;
 use driftless_data::fs::{check_new, create_file, open_source, replace_file, temporary_file_for};
 use driftless_data::layout::checkpoint::{
-    AGENT_CONFIG, AGENT_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED, OPTIONAL,
+    AGENT_CONFIG, AGENT_WEIGHTS, CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, NEEDED, OPTIONAL,
 };
 use driftless_data::staging::StagingFolder;
 use driftless_model::checkpoint::read_config;
 use driftless_sim::{GAME_FILES, Game};
 
+use super::library::is_playable;
 use super::paths::{UserPaths, folder_name, unused_folder};
-use super::save::is_playable;
 use crate::{Error, Result};
 
 /// Extension of a world's file.
@@ -205,6 +205,10 @@ fn check(file: &Path, zip: &mut Archive) -> Result<Vec<&'static str>> {
             let why = format!("it holds one of {config} and {weights} without the other");
             return Err(not_a_world(file, &why));
         }
+    }
+    if found.contains(CLIP_ACTION_WEIGHTS) && !found.contains(CLIP_CONFIG) {
+        let why = format!("it holds {CLIP_ACTION_WEIGHTS} without {CLIP_CONFIG}");
+        return Err(not_a_world(file, &why));
     }
     let mut needed = NEEDED
         .into_iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use driftless_data::PathError as _;
 use driftless_data::fs::read_text;
-pub use driftless_data::layout::checkpoint::{CLIP_CONFIG, CLIP_WEIGHTS};
+pub use driftless_data::layout::checkpoint::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS};
 use driftless_model::config::WorldConfig;
 
 use crate::Result;
@@ -41,6 +41,10 @@ pub struct ClipConfig {
     pub actions: usize,
     /// Shape of the network.
     pub network: ClipShape,
+    /// Shape of the network that plans the actions before the frames are made; without it, actions and frames
+    /// are decided together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_network: Option<ClipShape>,
     /// How it is sampled unless someone says otherwise.
     pub sampling: ClipSampling,
     /// Prompts to try.
@@ -206,12 +210,29 @@ impl ClipConfig {
                 "100,000 words at most",
             ),
         ];
-        match rules.iter().find(|(_, valid, _)| !valid) {
-            Some((key, _, expected)) => {
-                Err(format!("{key} is out of its range, expected {expected}"))
-            }
+        if let Some((key, _, expected)) = rules.iter().find(|(_, valid, _)| !valid) {
+            return Err(format!("{key} is out of its range, expected {expected}"));
+        }
+        match self.of_actions() {
+            Some(actions) => actions
+                .check()
+                .map_err(|what| format!("of the action network, {what}")),
             None => Ok(()),
         }
+    }
+
+    /// The configuration of the network that plans actions: a clip network whose frames are the numbers of one
+    /// action each ([`crate::actions`]).
+    pub fn of_actions(&self) -> Option<Self> {
+        Some(Self {
+            grid: [1, 1],
+            channels: self.actions,
+            actions: 0,
+            network: self.action_network.clone()?,
+            action_network: None,
+            examples: Vec::new(),
+            ..self.clone()
+        })
     }
 
     /// Tokens of a frame: rows and columns.

@@ -8,6 +8,7 @@
 //! - [`actions`]: the actions of a clip, which are predicted with its frames.
 //! - [`vocabulary`]: the words that a network knows.
 //! - [`network`]: the network.
+//! - [`request`]: what is asked of it.
 //! - [`maker`]: makes clips with a trained network.
 //!
 //! ```no_run
@@ -28,6 +29,7 @@ mod error;
 mod layers;
 pub mod maker;
 pub mod network;
+pub mod request;
 pub mod rotary;
 pub mod vocabulary;
 
@@ -36,6 +38,7 @@ mod tests;
 
 pub use config::{ClipConfig, ClipSampling, ClipShape};
 pub use error::{Error, Result};
-pub use maker::{ClipMaker, ClipOrigin, ClipParams, ClipProgress, ClipRequest, MadeClip};
+pub use maker::{ClipMaker, ClipProgress, MadeClip};
 pub use network::{ClipInput, ClipNetwork, TextBatch};
+pub use request::{ClipOrigin, ClipParams, ClipRequest};
 pub use vocabulary::Vocabulary;

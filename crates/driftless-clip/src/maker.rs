@@ -1,13 +1,11 @@
 //! Makes clips with a trained network.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::{Deserialize, Serialize};
 
 use driftless_data::{Action, Clip, PathError as _};
 use driftless_flow::objective::Step;
@@ -18,159 +16,18 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 
-use crate::actions::chosen;
-use crate::config::{CLIP_CONFIG, CLIP_WEIGHTS, ClipConfig, step_index};
+use crate::actions::{self, chosen};
+use crate::config::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, ClipConfig, step_index};
 use crate::network::{ClipInput, ClipNetwork, TextBatch};
+use crate::request::{ClipParams, ClipRequest};
 use crate::vocabulary::{Vocabulary, Words};
 use crate::{Error, Result};
 
-/// What a clip shall show.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClipRequest {
-    /// What it shows, in words. Without words, any clip is made.
-    pub prompt: String,
-    /// What it does not show; guidance leads away from it.
-    pub negative: String,
-    /// Its first frame, u8 RGB [H, W, 3].
-    pub first: Option<Vec<u8>>,
-}
-
-impl ClipRequest {
-    /// A clip that shows what the prompt says.
-    pub fn new(prompt: impl Into<String>) -> Self {
-        Self {
-            prompt: prompt.into(),
-            ..Self::default()
-        }
-    }
-}
-
-/// How a clip is made.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClipParams {
-    /// Length in frames.
-    pub frames: usize,
-    /// Sampling steps. For 4, 8 and 16 the network has learned shortcuts.
-    pub steps: usize,
-    /// x̂ = x̂(negative) + guidance · (x̂(prompt) − x̂(negative)). 1 takes one pass a step, any other value
-    /// two.
-    pub guidance: f64,
-    /// Seed of the noise.
-    pub seed: u64,
-}
-
-impl ClipParams {
-    /// The defaults of a network.
-    pub fn of(config: &ClipConfig) -> Self {
-        Self {
-            frames: config.lengths.first().copied().unwrap_or(1),
-            steps: config.sampling.steps,
-            guidance: config.sampling.guidance,
-            seed: 0,
-        }
-    }
-
-    fn check(&self, config: &ClipConfig) -> Result<()> {
-        let wrong = |what: String| Err(Error::Argument(what));
-        let most = config.lengths.last().copied().unwrap_or(1);
-        if !(2..=most).contains(&self.frames) {
-            let frames = self.frames;
-            return wrong(format!(
-                "{frames} frames are out of range, expected 2 to {most}, which the network has learned"
-            ));
-        }
-        if !(1..=1000).contains(&self.steps) {
-            return wrong(format!(
-                "{} steps are out of range, expected 1 to 1000",
-                self.steps
-            ));
-        }
-        if !(0.0..=20.0).contains(&self.guidance) {
-            let guidance = self.guidance;
-            return wrong(format!(
-                "guidance {guidance} is out of range, expected 0 to 20"
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// How a clip came about: all that is needed to make it again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClipOrigin {
-    /// What it was to show.
-    pub prompt: String,
-    /// What it was not to show.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub negative: String,
-    /// Whether its first frame was given.
-    #[serde(default)]
-    pub first_given: bool,
-    /// Whether the world has drawn the frames after the first.
-    #[serde(default)]
-    pub drawn_by_world: bool,
-    /// Length in frames.
-    pub frames: usize,
-    /// Sampling steps.
-    pub steps: usize,
-    /// Guidance.
-    pub guidance: f64,
-    /// Seed of the noise.
-    pub seed: u64,
-}
-
-impl MadeClip {
-    /// Its frames with the actions that led to them.
-    pub fn clip(&self) -> Clip {
-        Clip {
-            images: self.images.clone(),
-            actions: self.actions.iter().copied().map(Action::from).collect(),
-        }
-    }
-}
-
-impl ClipOrigin {
-    /// That of a clip which is made like this.
-    pub fn new(request: &ClipRequest, params: &ClipParams) -> Self {
-        Self {
-            prompt: request.prompt.clone(),
-            negative: request.negative.clone(),
-            first_given: request.first.is_some(),
-            drawn_by_world: false,
-            frames: params.frames,
-            steps: params.steps,
-            guidance: params.guidance,
-            seed: params.seed,
-        }
-    }
-}
-
-impl fmt::Display for ClipOrigin {
-    /// One line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.prompt)?;
-        if !self.negative.is_empty() {
-            write!(f, ", not {:?}", self.negative)?;
-        }
-        if self.first_given {
-            write!(f, ", first frame given")?;
-        }
-        if self.drawn_by_world {
-            write!(f, ", drawn by the world")?;
-        }
-        let Self {
-            frames,
-            steps,
-            guidance,
-            seed,
-            ..
-        } = self;
-        write!(
-            f,
-            "; {frames} frames, {steps} steps, guidance {guidance}, seed {seed}"
-        )
-    }
-}
+/// Sampling steps of the actions, which cost little.
+const ACTION_STEPS: usize = 20;
+/// Streams of noise of a seed.
+const FRAME_NOISE: u64 = 0;
+const ACTION_NOISE: u64 = 1;
 
 /// How far a clip is.
 pub struct ClipProgress<'a> {
@@ -196,11 +53,22 @@ pub struct MadeClip {
     pub left_out: usize,
 }
 
+impl MadeClip {
+    /// Its frames with the actions that led to them.
+    pub fn clip(&self) -> Clip {
+        Clip {
+            images: self.images.clone(),
+            actions: self.actions.iter().copied().map(Action::from).collect(),
+        }
+    }
+}
+
 /// A trained network with its world's tokenizer.
 pub struct ClipMaker {
     world: WorldConfig,
     tokenizer: Tokenizer,
     network: ClipNetwork,
+    action_network: Option<ClipNetwork>,
     vocabulary: Vocabulary,
     device: Device,
 }
@@ -208,7 +76,8 @@ pub struct ClipMaker {
 impl ClipMaker {
     /// Whether a checkpoint folder has a clip network.
     pub fn is_in(folder: &Path) -> bool {
-        folder.join(CLIP_CONFIG).is_file()
+        let mut files = [CLIP_CONFIG, CLIP_WEIGHTS].into_iter();
+        files.all(|file| folder.join(file).is_file())
     }
 
     /// Reads a world's checkpoint folder.
@@ -230,13 +99,26 @@ impl ClipMaker {
         let params = Params::read(&folder.join(TOKENIZER), device)?;
         let tokenizer = Tokenizer::new(&params, &world)?;
         params.finish()?;
-        let params = Params::read(&folder.join(CLIP_WEIGHTS), device)?;
-        let network = ClipNetwork::new(&params, &config)?;
-        params.finish()?;
-        Ok(Self::new(world, tokenizer, network, device.clone()))
+        let network = |file: &str, config: &ClipConfig| {
+            let params = Params::read(&folder.join(file), device)?;
+            let network = ClipNetwork::new(&params, config)?;
+            params.finish()?;
+            Ok::<_, Error>(network)
+        };
+        let actions = config.of_actions();
+        let actions = actions.map(|config| network(CLIP_ACTION_WEIGHTS, &config));
+        Ok(Self {
+            action_network: actions.transpose()?,
+            ..Self::new(
+                world,
+                tokenizer,
+                network(CLIP_WEIGHTS, &config)?,
+                device.clone(),
+            )
+        })
     }
 
-    /// A network with the tokenizer of its world.
+    /// A network with the tokenizer of its world, without one that plans actions.
     pub fn new(
         world: WorldConfig,
         tokenizer: Tokenizer,
@@ -248,6 +130,7 @@ impl ClipMaker {
             world,
             tokenizer,
             network,
+            action_network: None,
             device,
         }
     }
@@ -279,55 +162,30 @@ impl ClipMaker {
         params: &ClipParams,
         progress: &mut dyn FnMut(&ClipProgress) -> bool,
     ) -> Result<MadeClip> {
-        let config = self.config();
-        params.check(config)?;
-        let first = self.first_latent(request)?;
+        params.check(self.config())?;
         let (prompt, negative) = (self.words(&request.prompt), self.words(&request.negative));
-        let is_guided = params.guidance != 1.0;
         let mut prompts = vec![prompt.indices.clone()];
-        if is_guided {
+        if params.guidance != 1.0 {
             prompts.push(negative.indices.clone());
         }
-        let text = TextBatch::new(&prompts, config.network.text_words, &self.device)?;
-        let mut z = pinned(&self.noise(params)?, first.as_ref())?;
-        let shift = config.shift(params.frames);
-        let levels = Grid::Shifted { shift }.levels(params.steps, 0.0, 1.0)?;
-        for (k, pair) in levels.windows(2).enumerate() {
-            let b = prompts.len();
-            let given =
-                [1.0, 0.0].map(|is_first: f32| if first.is_some() { is_first } else { 0.0 });
-            let mut given_frames = vec![given[1]; params.frames];
-            given_frames[0] = given[0];
-            let input = ClipInput {
-                z: z.repeat((b, 1, 1))?,
-                given: Tensor::new(given_frames, &self.device)?
-                    .unsqueeze(0)?
-                    .repeat((b, 1))?,
-                tau: Tensor::full(pair[0] as f32, b, &self.device)?,
-                steps: Tensor::full(step_index(params.steps), b, &self.device)?,
-                text: text.clone(),
-            };
-            let predicted = self.network.forward(&input)?;
-            let mut clean = predicted.narrow(0, 0, 1)?;
-            if is_guided {
-                let away = predicted.narrow(0, 1, 1)?;
-                clean = (&away + ((&clean - &away)? * params.guidance)?)?;
-            }
-            let clean = pinned(&clean, first.as_ref())?;
-            let step = Step::new(FlowPath::Linear, pair[0], pair[1])?;
-            z = pinned(
-                &((&z * step.z_scale)? + (&clean * step.x_scale)?)?,
-                first.as_ref(),
-            )?;
+        let known = Known {
+            first: self.first_latent(request)?,
+            actions: self.plan(&prompts, params)?,
+        };
+        let noise = noise(self.config(), params, FRAME_NOISE, &self.device)?;
+        let mut shown = |step, clean: &Tensor| {
             let goes_on = progress(&ClipProgress {
-                step: k + 1,
+                step,
                 steps: params.steps,
-                clean: &clean,
+                clean,
             });
-            if !goes_on {
-                return Err(driftless_data::Error::Interrupted.into());
+            if goes_on {
+                Ok(())
+            } else {
+                Err(driftless_data::Error::Interrupted.into())
             }
-        }
+        };
+        let z = self.flow(&self.network, &prompts, params, &known, &noise, &mut shown)?;
         let mut unknown = prompt.unknown;
         unknown.extend(negative.unknown);
         Ok(MadeClip {
@@ -336,6 +194,78 @@ impl ClipMaker {
             unknown,
             left_out: prompt.left_out + negative.left_out,
         })
+    }
+
+    /// The actions of a clip, as numbers [1, T, actions], if a network plans them.
+    fn plan(&self, prompts: &[Vec<u32>], params: &ClipParams) -> Result<Option<Tensor>> {
+        let Some(network) = &self.action_network else {
+            return Ok(None);
+        };
+        let params = ClipParams {
+            steps: ACTION_STEPS,
+            ..*params
+        };
+        let noise = noise(network.config(), &params, ACTION_NOISE, &self.device)?;
+        let known = Known::default();
+        let clean = self.flow(
+            network,
+            prompts,
+            &params,
+            &known,
+            &noise,
+            &mut |_, _| Ok(()),
+        )?;
+        let rows = clean.squeeze(0)?.to_vec2::<f32>()?;
+        let count = self.config().actions;
+        let planned: Vec<f32> = rows
+            .iter()
+            .enumerate()
+            .flat_map(|(t, row)| actions::numbers((t > 0).then(|| chosen(row)), count))
+            .collect();
+        let size = (1, params.frames, count);
+        Ok(Some(Tensor::from_vec(planned, size, &self.device)?))
+    }
+
+    /// Follows a network's flow from noise [1, T, numbers] to what it leads to. `shown` is called with each step
+    /// that is done and its x̂.
+    fn flow(
+        &self,
+        network: &ClipNetwork,
+        prompts: &[Vec<u32>],
+        params: &ClipParams,
+        known: &Known,
+        noise: &Tensor,
+        shown: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
+        let (config, b) = (network.config(), prompts.len());
+        let text = TextBatch::new(prompts, config.network.text_words, &self.device)?;
+        let given: Vec<f32> = (0..params.frames)
+            .map(|t| f32::from(u8::from(t == 0 && known.first.is_some())))
+            .collect();
+        let given = Tensor::new(given, &self.device)?.unsqueeze(0)?;
+        let mut z = known.with_first(noise)?;
+        let shift = config.shift(params.frames);
+        let levels = Grid::Shifted { shift }.levels(params.steps, 0.0, 1.0)?;
+        for (k, pair) in levels.windows(2).enumerate() {
+            let input = ClipInput {
+                z: z.repeat((b, 1, 1))?,
+                given: given.repeat((b, 1))?,
+                tau: Tensor::full(pair[0] as f32, b, &self.device)?,
+                steps: Tensor::full(step_index(params.steps), b, &self.device)?,
+                text: text.clone(),
+            };
+            let predicted = network.forward(&input)?;
+            let mut clean = predicted.narrow(0, 0, 1)?;
+            if b > 1 {
+                let away = predicted.narrow(0, 1, 1)?;
+                clean = (&away + ((&clean - &away)? * params.guidance)?)?;
+            }
+            let clean = known.with_all(&clean)?;
+            let step = Step::new(FlowPath::Linear, pair[0], pair[1])?;
+            z = known.with_first(&((&z * step.z_scale)? + (&clean * step.x_scale)?)?)?;
+            shown(k + 1, &clean)?;
+        }
+        Ok(z)
     }
 
     /// The frames of x̂ [1, T, numbers], u8 RGB [T, H, W, 3].
@@ -368,16 +298,6 @@ impl ClipMaker {
         Ok(actions)
     }
 
-    /// Standard normal frames [1, T, numbers].
-    fn noise(&self, params: &ClipParams) -> Result<Tensor> {
-        let size = (1, params.frames, self.config().frame_numbers());
-        let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
-        let values: Vec<f32> = (0..size.1 * size.2)
-            .map(|_| StandardNormal.sample(&mut rng))
-            .collect();
-        Ok(Tensor::from_vec(values, size, &self.device)?)
-    }
-
     /// The given first frame, [1, 1, numbers].
     fn first_latent(&self, request: &ClipRequest) -> Result<Option<Tensor>> {
         let Some(image) = &request.first else {
@@ -398,13 +318,45 @@ impl ClipMaker {
     }
 }
 
-/// The clip with its first frame replaced, if one is given.
-fn pinned(clip: &Tensor, first: Option<&Tensor>) -> Result<Tensor> {
-    match first {
-        Some(first) => {
-            let rest = clip.narrow(1, 1, clip.dim(1)? - 1)?;
-            Ok(Tensor::cat(&[first, &rest], 1)?)
-        }
-        None => Ok(clip.clone()),
+/// Standard normal numbers [1, T, numbers] of a network's frames; each `stream` has its own.
+fn noise(config: &ClipConfig, params: &ClipParams, stream: u64, device: &Device) -> Result<Tensor> {
+    let size = (1, params.frames, config.frame_numbers());
+    let mut rng = ChaCha8Rng::seed_from_u64(params.seed);
+    rng.set_stream(stream);
+    let values: Vec<f32> = (0..size.1 * size.2)
+        .map(|_| StandardNormal.sample(&mut rng))
+        .collect();
+    Ok(Tensor::from_vec(values, size, device)?)
+}
+
+/// What is known of a clip before it is made.
+#[derive(Default)]
+struct Known {
+    /// Its first frame, [1, 1, numbers].
+    first: Option<Tensor>,
+    /// Its actions, [1, T, actions].
+    actions: Option<Tensor>,
+}
+
+impl Known {
+    /// z with its first frame as it is known, without noise.
+    fn with_first(&self, z: &Tensor) -> Result<Tensor> {
+        let Some(first) = &self.first else {
+            return Ok(z.clone());
+        };
+        let rest = z.narrow(1, 1, z.dim(1)? - 1)?;
+        Ok(Tensor::cat(&[first, &rest], 1)?)
+    }
+
+    /// x̂ with everything that is known. Where x̂ is known, z follows the straight path from its noise to it.
+    fn with_all(&self, clean: &Tensor) -> Result<Tensor> {
+        let clean = match &self.actions {
+            Some(actions) => {
+                let latents = clean.narrow(2, 0, clean.dim(2)? - actions.dim(2)?)?;
+                Tensor::cat(&[&latents, actions], 2)?
+            }
+            None => clean.clone(),
+        };
+        self.with_first(&clean)
     }
 }

@@ -15,6 +15,7 @@ fn config() -> ClipConfig {
         grid: [2, 4],
         channels: 3,
         actions: 2,
+        action_network: None,
         network: ClipShape {
             merge: 2,
             width: 24,

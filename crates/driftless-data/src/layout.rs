@@ -36,6 +36,8 @@ pub mod checkpoint {
     pub const CLIP_CONFIG: &str = "clip.json";
     /// The weights of that network.
     pub const CLIP_WEIGHTS: &str = "clip.safetensors";
+    /// The weights of the network that plans the actions of such clips; optional beside the others.
+    pub const CLIP_ACTION_WEIGHTS: &str = "clip_actions.safetensors";
     /// The configuration of the agent that plays the world; optional, with its weights.
     pub const AGENT_CONFIG: &str = "agent.json";
     /// The weights of the agent.
@@ -44,7 +46,14 @@ pub mod checkpoint {
     /// The files that every world has.
     pub const NEEDED: [&str; 4] = [CONFIG, TOKENIZER, DYNAMICS, STARTING_CLIPS];
     /// The files that a world may have besides.
-    pub const OPTIONAL: [&str; 5] = [CARD, CLIP_CONFIG, CLIP_WEIGHTS, AGENT_CONFIG, AGENT_WEIGHTS];
+    pub const OPTIONAL: [&str; 6] = [
+        CARD,
+        CLIP_CONFIG,
+        CLIP_WEIGHTS,
+        CLIP_ACTION_WEIGHTS,
+        AGENT_CONFIG,
+        AGENT_WEIGHTS,
+    ];
 }
 
 /// The arrays of an episode, each with one row per frame.

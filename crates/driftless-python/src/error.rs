@@ -2,7 +2,7 @@
 
 use std::sync::TryLockError;
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyConnectionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 /// The result of this crate's functions.
@@ -26,6 +26,9 @@ pub enum Error {
     /// A game refuses an argument or fails.
     #[error(transparent)]
     Sim(#[from] driftless_sim::Error),
+    /// A server cannot be reached, or refuses.
+    #[error(transparent)]
+    Remote(#[from] driftless_remote::Error),
     /// The flow library refuses an argument.
     #[error(transparent)]
     Flow(#[from] driftless_flow::Error),
@@ -77,7 +80,16 @@ impl From<Error> for PyErr {
             Error::Python(raised) => raised,
             Error::Type(_) => PyTypeError::new_err(text),
             Error::Value(_) | Error::Flow(_) => PyValueError::new_err(text),
-            Error::Data(driftless_data::Error::Io { .. }) => PyOSError::new_err(text),
+            Error::Data(driftless_data::Error::Io { .. })
+            | Error::Remote(driftless_remote::Error::Data(driftless_data::Error::Io { .. })) => {
+                PyOSError::new_err(text)
+            }
+            Error::Remote(ref inner) if inner.is_passing() => PyConnectionError::new_err(text),
+            Error::Remote(
+                driftless_remote::Error::Address { .. }
+                | driftless_remote::Error::Ca { .. }
+                | driftless_remote::Error::NoWorld { .. },
+            ) => PyValueError::new_err(text),
             Error::Agent(driftless_agent::Error::Engine(ref inner)) if inner.is_argument() => {
                 PyValueError::new_err(text)
             }
@@ -93,6 +105,7 @@ impl From<Error> for PyErr {
             Error::Agent(_)
             | Error::Engine(_)
             | Error::Sim(_)
+            | Error::Remote(_)
             | Error::Tensor(_)
             | Error::InUse
             | Error::Closed => PyRuntimeError::new_err(text),

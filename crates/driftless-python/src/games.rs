@@ -8,15 +8,17 @@ use std::thread::available_parallelism;
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
 use pyo3::prelude::*;
 
-use driftless_data::{ActionSpec, Clip};
-use driftless_engine::{Batch, Outcome, SamplerParams};
+use driftless_data::{ActionSpec, AxisSpec};
+use driftless_engine::{Batch, SamplerParams};
 use driftless_model::checkpoint;
-use driftless_sim::{LearnedWorld, Player, PlayerSnapshot, SimulatedWorld};
+use driftless_sim::{Player, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use crate::error::{Error, Result};
 use crate::players::{check_count, clip_of, learned};
+use crate::remote;
 use crate::settings;
+use crate::state::{Game, Move, MovedGames, SavedGame, State};
 
 /// N games of a learned world or a simulator.
 #[pyclass(module = "driftless._driftless", frozen)]
@@ -29,6 +31,7 @@ pub struct Games {
 /// What does not change.
 struct About {
     world: String,
+    count: usize,
     fps: f32,
     image: [usize; 2],
     actions: Vec<ActionSpec>,
@@ -37,30 +40,9 @@ struct About {
     label: String,
 }
 
-struct State {
-    games: Batch<Game>,
-    params: SamplerParams,
-}
-
-/// A game, and what came with its last frame.
-struct Game {
-    player: Box<dyn Player>,
-    seed: u64,
-    reward: f32,
-    ended: bool,
-}
-
-/// What a game is to do.
-#[derive(Clone, Copy)]
-enum Move {
-    /// Begin with this starting clip and seed.
-    Start(usize, u64),
-    Act(u32),
-}
-
 /// Where all games are.
 #[pyclass(module = "driftless._driftless", frozen)]
-pub struct Snapshot(Vec<(PlayerSnapshot, u64, f32, bool)>);
+pub struct Snapshot(Vec<SavedGame>);
 
 /// Frames u8 [N, H, W, 3], rewards f32 [N], and whether the episode ended, bool [N].
 type Frames<'py> = (
@@ -76,17 +58,10 @@ impl Games {
     fn learned(folder: PathBuf, count: usize, device: &str, threads: usize) -> PyResult<Self> {
         let players = learned(&folder, count, device, threads)?;
         let config = checkpoint::read_config(&folder).map_err(Error::from)?;
-        if !config.axes.is_empty() {
-            let axes: Vec<&str> = config.axes.iter().map(|axis| axis.name.as_str()).collect();
-            let what = format!(
-                "{} has axes ({}): environments are of worlds with discrete actions only; driftless.Engine plays it",
-                config.name,
-                axes.join(", ")
-            );
-            return Err(Error::Value(what).into());
-        }
+        check_axes(&config.name, &config.axes)?;
         let about = |starts, label| About {
             world: config.name.clone(),
+            count,
             fps: config.fps,
             image: config.image,
             actions: config.actions.clone(),
@@ -113,6 +88,7 @@ impl Games {
         };
         let about = |starts, label| About {
             world: info.name,
+            count,
             fps: info.fps,
             image: info.image,
             actions: info.actions,
@@ -124,10 +100,50 @@ impl Games {
         Ok(Self::of(players, threads, SamplerParams::default(), about)?)
     }
 
+    /// Games of a world on a server, the first one if no name is given.
+    #[staticmethod]
+    #[pyo3(signature = (url, world, count, token, certificates))]
+    fn remote(
+        py: Python<'_>,
+        url: &str,
+        world: Option<&str>,
+        count: usize,
+        token: Option<&str>,
+        certificates: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        check_count(count)?;
+        let world = py.detach(|| remote::world(url, world, token, certificates.as_deref()))?;
+        let info = world.dataset_info();
+        check_axes(&info.name, &info.axes)?;
+        let about = |starts, label| About {
+            world: info.name,
+            count,
+            fps: info.fps,
+            image: info.image,
+            actions: info.actions,
+            starts,
+            predicts_reward: world.info().ends,
+            label,
+        };
+        let player = |_| {
+            let player: Box<dyn Player> = Box::new(world.player());
+            player
+        };
+        let players = (0..count).map(player).collect();
+        // Threads that wait for the server.
+        Ok(Self::of(players, count, world.params(), about)?)
+    }
+
     /// Name of the world.
     #[getter]
     fn world(&self) -> &str {
         &self.about.world
+    }
+
+    /// Number of games.
+    #[getter]
+    fn count(&self) -> usize {
+        self.about.count
     }
 
     /// Frames a second of the recorded world.
@@ -232,23 +248,25 @@ impl Games {
 
     /// Where all games are.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        Ok(py.detach(|| {
-            self.lock()
-                .and_then(|mut state| open_mut(&mut state)?.snapshot())
-        })?)
+        Ok(py
+            .detach(|| {
+                self.lock()
+                    .and_then(|mut state| open_mut(&mut state)?.snapshot())
+            })
+            .map(Snapshot)?)
     }
 
     /// The state of one game, in the place of every game.
     fn same(&self, game: usize) -> PyResult<Snapshot> {
         let mut state = self.lock()?;
-        Ok(open_mut(&mut state)?.same(game)?)
+        Ok(open_mut(&mut state)?.same(game).map(Snapshot)?)
     }
 
     /// Puts all games where they were.
     fn restore(&self, py: Python<'_>, snapshot: &Snapshot) -> PyResult<()> {
         Ok(py.detach(|| {
             self.lock()
-                .and_then(|mut state| open_mut(&mut state)?.restore(snapshot))
+                .and_then(|mut state| open_mut(&mut state)?.restore(&snapshot.0))
         })?)
     }
 
@@ -272,12 +290,8 @@ impl Games {
         });
         let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = NonZeroUsize::new(threads).unwrap_or_else(cores);
-        let games = players.into_iter().enumerate().map(|(i, player)| Game {
-            player,
-            seed: i as u64,
-            reward: 0.0,
-            ended: false,
-        });
+        let games = players.into_iter().enumerate();
+        let games = games.map(|(i, player)| Game::new(player, i as u64));
         Ok(Self {
             about: about(starts, label),
             state: Mutex::new(Some(State {
@@ -329,7 +343,7 @@ impl Games {
     fn frames_of<'py>(
         &self,
         py: Python<'py>,
-        (images, rewards, ended): (Vec<u8>, Vec<f32>, Vec<bool>),
+        (images, rewards, ended): MovedGames,
     ) -> PyResult<Frames<'py>> {
         let [height, width] = self.about.image;
         let size = [rewards.len(), height, width, 3];
@@ -349,113 +363,15 @@ fn open_mut<'a>(state: &'a mut MutexGuard<'_, Option<State>>) -> Result<&'a mut 
     state.as_mut().ok_or(Error::Closed)
 }
 
-impl State {
-    /// Moves all games; returns frames, rewards and ends.
-    fn advance(
-        &mut self,
-        moves: &[Move],
-        image: [usize; 2],
-    ) -> Result<(Vec<u8>, Vec<f32>, Vec<bool>)> {
-        let params = self.params;
-        self.games
-            .advance(|i, game| game.advance(moves[i], &params))?;
-        self.frames(image)
+/// Checks that a world has discrete actions only.
+fn check_axes(world: &str, axes: &[AxisSpec]) -> Result<()> {
+    if axes.is_empty() {
+        return Ok(());
     }
-
-    fn frames(&mut self, [height, width]: [usize; 2]) -> Result<(Vec<u8>, Vec<f32>, Vec<bool>)> {
-        let games = self.games.games_mut();
-        let mut images = Vec::with_capacity(games.len() * height * width * 3);
-        for game in games.iter_mut() {
-            images.extend_from_slice(game.player.image()?);
-        }
-        let rewards = games.iter().map(|game| game.reward).collect();
-        let ended = games.iter().map(|game| game.ended).collect();
-        Ok((images, rewards, ended))
-    }
-
-    fn start_from(&mut self, game: usize, clip: &Clip, seed: u64) -> Result<()> {
-        let params = SamplerParams {
-            seed,
-            ..self.params
-        };
-        let games = self.games.games_mut();
-        let count = games.len();
-        let game = games.get_mut(game);
-        let game = game.ok_or_else(|| no_game(count))?;
-        let learned = game.player.learned_mut().ok_or_else(|| {
-            Error::Value("a simulator cannot start from frames, only a learned world can".into())
-        })?;
-        learned.start_from(clip, &params)?;
-        (game.seed, game.reward, game.ended) = (seed, 0.0, false);
-        Ok(())
-    }
-
-    fn snapshot(&mut self) -> Result<Snapshot> {
-        let all = self.games.games_mut().iter_mut().map(|game| {
-            let state = game.player.snapshot()?;
-            Ok((state, game.seed, game.reward, game.ended))
-        });
-        Ok(Snapshot(all.collect::<Result<_>>()?))
-    }
-
-    fn same(&mut self, game: usize) -> Result<Snapshot> {
-        let games = self.games.games_mut();
-        let count = games.len();
-        let game = games.get_mut(game);
-        let game = game.ok_or_else(|| no_game(count))?;
-        let one = (game.player.snapshot()?, game.seed, game.reward, game.ended);
-        Ok(Snapshot(vec![one; count]))
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let games = self.games.games_mut();
-        if snapshot.0.len() != games.len() {
-            let what = format!(
-                "the snapshot is of {} games, these are {}",
-                snapshot.0.len(),
-                games.len()
-            );
-            return Err(Error::Value(what));
-        }
-        for (game, (state, seed, reward, ended)) in games.iter_mut().zip(&snapshot.0) {
-            game.player.restore(state)?;
-            (game.seed, game.reward, game.ended) = (*seed, *reward, *ended);
-        }
-        Ok(())
-    }
-}
-
-impl Game {
-    fn advance(&mut self, to: Move, params: &SamplerParams) -> Result<()> {
-        match to {
-            Move::Start(clip, seed) => {
-                let params = SamplerParams { seed, ..*params };
-                self.player
-                    .start(clip % self.player.start_count().max(1), &params)?;
-                (self.seed, self.reward, self.ended) = (seed, 0.0, false);
-            }
-            Move::Act(action) => {
-                let params = SamplerParams {
-                    seed: self.seed,
-                    ..*params
-                };
-                self.player.step(action.into(), &params)?;
-                (self.reward, self.ended) = match self.player.ground_truth() {
-                    Some(truth) => (truth.reward, truth.ended),
-                    None => outcome(self.player.learned().and_then(LearnedWorld::outcome)),
-                };
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reward and end of a predicted frame.
-fn outcome(predicted: Option<Outcome>) -> (f32, bool) {
-    predicted.map_or((0.0, false), |outcome| (outcome.reward, outcome.ends()))
-}
-
-fn no_game(count: usize) -> Error {
-    let most = count.saturating_sub(1);
-    Error::Value(format!("there is no such game, expected 0 to {most}"))
+    let axes: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
+    let what = format!(
+        "{world} has axes ({}): environments are of worlds with discrete actions only; driftless.Engine plays it",
+        axes.join(", ")
+    );
+    Err(Error::Value(what))
 }

@@ -11,7 +11,9 @@ mod error;
 mod flow;
 mod games;
 mod players;
+mod remote;
 mod settings;
+mod state;
 
 use pyo3::prelude::*;
 

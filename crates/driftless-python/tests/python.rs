@@ -5,6 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
+#[path = "../../driftless-serve/tests/common/server.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the tests of the server use the rest"
+)]
+mod server;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -40,12 +49,14 @@ fn python_package_works() {
         package.join("_driftless.abi3.so"),
     )
     .unwrap();
+    let server = server::Running::start(server::options());
     let paths = std::env::join_paths([folder.path(), &packages]).unwrap();
     let output = Command::new("python3")
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c"])
         .args([own.join("pyproject.toml"), own.join("tests")])
         .env("PYTHONPATH", paths)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("DRIFTLESS_TEST_SERVER", format!("ws://{}", server.address))
         // Where the included worlds are.
         .current_dir(own.join("../.."))
         .output()

@@ -3,7 +3,7 @@
 //! - [`Address`]: where the server is.
 //! - [`RemoteServer`]: how it is reached: address, token, certificates; and which worlds it has.
 //! - [`RemoteWorld`]: one of these worlds. [`RemoteWorld::spawn`] plays it in a [`driftless_sim::SimThread`], as a
-//!   window does, [`RemoteWorld::play`] frame by frame, without one.
+//!   window does, a [`RemotePlayer`] plays frame by frame, without one.
 //!
 //! Nothing that a server sends is trusted: sizes, names and numbers are checked before they are used, messages have
 //! limits, and a server that says nothing is left. When the link breaks, the game waits, and goes on by itself.
@@ -12,9 +12,9 @@ mod address;
 mod check;
 mod error;
 mod game;
-mod headless;
 mod outgoing;
 mod pictures;
+mod player;
 mod received;
 mod retry;
 mod server;
@@ -25,7 +25,7 @@ mod worlds;
 
 pub use address::Address;
 pub use error::{Error, Result};
-pub use headless::Plan;
+pub use player::RemotePlayer;
 pub use server::{RemoteServer, Timing};
 pub use trust::Trust;
 pub use world::RemoteWorld;

@@ -28,6 +28,7 @@ pub fn decode(
         }
         PictureFormat::Jpeg => ImageFormat::Jpeg,
         PictureFormat::Png => ImageFormat::Png,
+        PictureFormat::WebP => ImageFormat::WebP,
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     let mut limits = Limits::default();
@@ -70,6 +71,8 @@ mod tests {
         let rgb = decode(PictureFormat::Png, &png, [12, 16]).unwrap();
         assert_eq!((rgb.len(), &rgb[..3]), (16 * 12 * 3, &[200, 30, 90][..]));
         assert_eq!(decode(PictureFormat::Raw, &rgb, [12, 16]).unwrap(), rgb);
+        let webp = encoded(ImageFormat::WebP, 16, 12);
+        assert_eq!(decode(PictureFormat::WebP, &webp, [12, 16]).unwrap(), rgb);
         let jpeg = encoded(ImageFormat::Jpeg, 16, 12);
         assert_eq!(
             decode(PictureFormat::Jpeg, &jpeg, [12, 16]).unwrap().len(),
@@ -101,9 +104,10 @@ mod tests {
         let pictures = [
             (PictureFormat::Png, encoded(ImageFormat::Png, 16, 12)),
             (PictureFormat::Jpeg, encoded(ImageFormat::Jpeg, 16, 12)),
+            (PictureFormat::WebP, encoded(ImageFormat::WebP, 16, 12)),
         ];
         for _ in 0..2000 {
-            let (format, bytes) = &pictures[rng.random_range(0..2)];
+            let (format, bytes) = &pictures[rng.random_range(0..pictures.len())];
             let mut bytes = bytes.clone();
             for _ in 0..rng.random_range(1..5) {
                 let at = rng.random_range(0..bytes.len());

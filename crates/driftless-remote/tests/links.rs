@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{Cable, Person, Running, options, rgb, world_at};
 use driftless_engine::SamplerParams;
-use driftless_remote::Plan;
-use driftless_sim::{LinkState, Message, PlaybackCommand, SamplerCommand};
+use driftless_sim::{LinkState, Message, PlaybackCommand, SamplerCommand, headless};
 
 fn lost(message: &Message) -> Option<(String, Instant, Instant)> {
     match message {
@@ -87,11 +86,6 @@ fn frames_without_a_window_survive() {
     let actions: Vec<_> = (0..40).map(|t| (t / 5 % 3).into()).collect();
     let play = |address, cable: Option<&Cable>| {
         let world = world_at(address, "pong");
-        let plan = Plan {
-            clip: 0,
-            actions: &actions,
-            params: world.params(),
-        };
         let mut frames = 0;
         let mut tick = || {
             frames += 1;
@@ -100,7 +94,8 @@ fn frames_without_a_window_survive() {
                 cable.plug_in();
             }
         };
-        world.play(&plan, &mut tick).unwrap()
+        let params = world.params();
+        headless::play(&mut world.player(), 0, &actions, &params, &mut tick).unwrap()
     };
     let broken = play(cable.address, Some(&cable));
     assert_eq!(broken.frames(), 41);

@@ -8,11 +8,10 @@ use common::{Person, Running, alike, checkpoint, options, playing, rgb, world_at
 use driftless_data::{Action, AxisSpec};
 use driftless_engine::testing::{small_config, write_world};
 use driftless_engine::{SamplerParams, Solver};
-use driftless_remote::Plan;
 use driftless_serve::{ServedWorld, ServerOptions};
 use driftless_sim::{
     CaptureCommand, Command, ComparisonSource, EpisodeCommand, InputCommand, Message, Notice,
-    PlaybackCommand, SamplerCommand, SimOptions, TimelineCommand, headless,
+    PlaybackCommand, Player, SamplerCommand, SimOptions, TimelineCommand, headless,
 };
 
 fn notice(message: &Message) -> Option<String> {
@@ -49,19 +48,66 @@ fn same_frames_as_here() {
         steps: 2,
         ..world.params()
     };
-    let plan = Plan {
-        clip: 1,
-        actions: &actions,
-        params,
-    };
     let mut frames = 0;
-    let there = world.play(&plan, &mut || frames += 1).unwrap();
+    let mut tick = || frames += 1;
+    let there = headless::play(&mut world.player(), 1, &actions, &params, &mut tick).unwrap();
     let served = ServedWorld::open("pong", &checkpoint("pong"), 16).unwrap();
     let mut player = served.player().unwrap();
     let here = headless::play(player.as_mut(), 1, &actions, &params, &mut || {}).unwrap();
     assert_eq!(frames, 30);
     assert!(there.images == here.images);
     assert_eq!(there.actions, here.actions);
+}
+
+#[test]
+fn games_start_again_as_here() {
+    let server = Running::start(options());
+    let world = world_at(server.address, "pong");
+    let served = ServedWorld::open("pong", &checkpoint("pong"), 16).unwrap();
+    let mut here = served.player().unwrap();
+    let mut there = world.player();
+    for seed in [3, 4, 3] {
+        let params = SamplerParams {
+            seed,
+            steps: 1,
+            ..world.params()
+        };
+        for player in [here.as_mut(), &mut there as &mut dyn Player] {
+            player.start(1, &params).unwrap();
+        }
+        assert!(here.image().unwrap() == there.image().unwrap());
+        for action in [1, 1, 2] {
+            here.step(action.into(), &params).unwrap();
+            there.step(action.into(), &params).unwrap();
+            assert!(here.image().unwrap() == there.image().unwrap());
+            assert!(there.outcome().is_some());
+        }
+    }
+}
+
+#[test]
+fn impossible_wishes_of_a_player_are_named() {
+    let server = Running::start(options());
+    let world = world_at(server.address, "pong");
+    let params = world.params();
+    let mut player = world.player();
+    let said = |result: driftless_sim::Result<()>| result.unwrap_err().to_string();
+    let early = player.step(0.into(), &params).map(|_| ());
+    assert!(said(early).contains("has not been started"));
+    assert!(said(player.start(99, &params)).contains("starting clip 99"));
+    player.start(0, &params).unwrap();
+    let unknown = player.step(7.into(), &params).map(|_| ());
+    assert!(said(unknown).contains("unknown action 7"));
+    assert!(player.snapshot().is_err());
+    let greedy = SamplerParams {
+        steps: 64,
+        ..params
+    };
+    let refused = player.step(1.into(), &greedy).map(|_| ());
+    assert!(said(refused).contains("expected 1 to 16 on this server"));
+    // It can be played again.
+    player.start(0, &params).unwrap();
+    player.step(1.into(), &params).unwrap();
 }
 
 #[test]
@@ -79,17 +125,13 @@ fn axes_are_carried() {
     let actions: Vec<_> = (0..8)
         .map(|t| Action::with_axes(t % 2, &[0.125 * t as f32, -0.25]))
         .collect();
-    let plan = Plan {
-        clip: 0,
-        actions: &actions,
-        params: world.params(),
-    };
-    let there = world.play(&plan, &mut || {}).unwrap();
+    let params = world.params();
+    let there = headless::play(&mut world.player(), 0, &actions, &params, &mut || {}).unwrap();
     let played: Vec<_> = there.played().into_iter().skip(1).collect();
     assert_eq!(played, actions);
     let served = ServedWorld::open("car", folder.path(), 16).unwrap();
     let mut player = served.player().unwrap();
-    let here = headless::play(player.as_mut(), 0, &actions, &plan.params, &mut || {}).unwrap();
+    let here = headless::play(player.as_mut(), 0, &actions, &params, &mut || {}).unwrap();
     assert!(there.images == here.images);
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 
 use crate::protocol::{PictureFormat, Pictures};
@@ -31,6 +32,9 @@ pub fn encode(format: PictureFormat, rgb: &[u8], [height, width]: [u32; 2]) -> R
         PictureFormat::Png => {
             PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
                 .write_image(rgb, width, height, colour)?;
+        }
+        PictureFormat::WebP => {
+            WebPEncoder::new_lossless(&mut bytes).write_image(rgb, width, height, colour)?;
         }
     }
     Ok(bytes)
@@ -82,6 +86,7 @@ impl PictureChoice {
             Pictures::Raw => PictureFormat::Raw,
             Pictures::Jpeg => PictureFormat::Jpeg,
             Pictures::Png => PictureFormat::Png,
+            Pictures::WebP => PictureFormat::WebP,
             Pictures::Auto if self.slow => PictureFormat::Jpeg,
             Pictures::Auto => PictureFormat::Png,
         }
@@ -111,7 +116,7 @@ mod tests {
             assert_eq!(read.dimensions(), (16, 12));
             let off = |(a, b): (&u8, &u8)| a.abs_diff(*b);
             let most = read.iter().zip(&rgb).map(off).max().unwrap();
-            let allowed = if format == PictureFormat::Png { 0 } else { 40 };
+            let allowed = if format == PictureFormat::Jpeg { 40 } else { 0 };
             assert!(most <= allowed, "{format:?}: {most}");
         }
         for format in PictureFormat::ALL {

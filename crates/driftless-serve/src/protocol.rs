@@ -172,6 +172,9 @@ pub enum Pictures {
     Jpeg,
     /// PNG, without loss.
     Png,
+    /// WebP, without loss.
+    #[serde(rename = "webp")]
+    WebP,
 }
 
 /// Why a request cannot be understood.

@@ -69,7 +69,7 @@ mod warm_start;
 mod world_source;
 
 pub use agent::{AgentOptions, AgentSettings, CloningSettings, ImaginationSettings, run_agent};
-pub use clip::{ClipOptions, ClipSettings, run_clip};
+pub use clip::{ActionSettings, ClipOptions, ClipSettings, run_clip};
 pub use error::{Error, Result};
 pub use layout::RunLayout;
 pub use log::{LOG_EVERY, LogEntry};

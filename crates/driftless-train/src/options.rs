@@ -21,6 +21,9 @@ pub enum TrainStage {
     Transport,
     /// A clip network: whole clips from prompts. Has runs of its own ([`crate::run_clip`]).
     Clip,
+    /// The network that plans the actions of such clips; before [`TrainStage::Clip`].
+    #[serde(rename = "clip-actions")]
+    ClipActions,
     /// The heads of an agent, on recorded play. Has runs of its own ([`crate::run_agent`]).
     Cloning,
     /// Policy and value of an agent, in the dream; after [`TrainStage::Cloning`].
@@ -38,6 +41,7 @@ impl TrainStage {
             Self::Dynamics => "dynamics",
             Self::Transport => "transport",
             Self::Clip => "clip",
+            Self::ClipActions => "clip-actions",
             Self::Cloning => "cloning",
             Self::Imagination => "imagination",
         }

@@ -14,7 +14,7 @@
 
 mod cpu_step;
 mod cpu_trainer;
-mod foreground;
+pub(crate) mod foreground;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -29,7 +29,6 @@ use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
 use self::cpu_trainer::CpuTrainer;
-pub(crate) use self::foreground::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use self::foreground::{
     FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
     pixel_rarity,

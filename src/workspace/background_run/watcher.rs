@@ -18,7 +18,7 @@ use super::view::{PreviewImage, RunState, RunView, WatcherCommand};
 use crate::workspace::process::{ChildProcess, ChildProgram, Exit};
 use crate::workspace::progress::RunProgress;
 use crate::workspace::run_log::LogTail;
-use crate::workspace::{Notify, save};
+use crate::workspace::{Notify, library};
 use crate::{Error, Result};
 
 /// Time between two checks on the run.
@@ -151,7 +151,7 @@ impl Watcher {
     /// When the playable weights were saved.
     fn saved_time(&self) -> Option<SystemTime> {
         let checkpoint = self.layout.checkpoint();
-        if !save::is_playable(&checkpoint) {
+        if !library::is_playable(&checkpoint) {
             return None;
         }
         checkpoint.join(DYNAMICS).metadata().ok()?.modified().ok()

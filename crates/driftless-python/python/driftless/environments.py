@@ -20,10 +20,13 @@ _SEEDS = 2**63
 
 
 def make(
-    world: str | os.PathLike[str],
+    world: str | os.PathLike[str] | None,
     num_envs: int | None = None,
     *,
     simulator: bool = False,
+    remote: str | None = None,
+    token: str | None = None,
+    certificates: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     threads: int = 0,
     seed: int | None = None,
@@ -34,9 +37,14 @@ def make(
 
     Args:
         world: a checkpoint folder, or a name that :func:`driftless.worlds` lists. With `simulator`, the name
-            of a built-in simulator: ``maze`` or ``drive``.
+            of a built-in simulator: ``maze`` or ``drive``. With `remote`, the name of a world of the server,
+            or ``None`` for its first one.
         num_envs: games that are played together, in a :class:`VectorEnv`; ``None`` makes an :class:`Env`.
         simulator: play the simulator itself instead of what was learned from it.
+        remote: play on the server at this address, of ``driftless serve``: ``wss://HOST[:PORT]``, or ``ws://``
+            without TLS. Each game is one of its players, without snapshots.
+        token: the server's token.
+        certificates: file (PEM) of certificates to trust instead of those that browsers trust.
         device: ``cpu``, ``auto``, ``wgpu``, ``wgpu-f16``, ``cuda`` or ``metal``. Several games need ``cpu``.
         threads: threads that compute; 0 takes one for each core.
         seed: seed of starting scenes and noise, until :meth:`reset` gets another.
@@ -45,14 +53,26 @@ def make(
 
     Raises:
         ValueError: if there is no such world, or a value is out of its range.
+        ConnectionError: if the server cannot be reached.
     """
     games = num_envs if num_envs is not None else 1
     if not isinstance(games, (int, np.integer)) or isinstance(games, bool):
         raise TypeError(f"num_envs is {num_envs!r}, expected a whole number")
     if games < 1:
         raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
+    if remote is not None:
+        if simulator:
+            raise ValueError("a server plays learned worlds, no simulators")
+        name = None if world is None else str(world)
+        opened = Games.remote(remote, name, int(games), token, certificates)
+    elif token is not None or certificates is not None:
+        raise ValueError("token and certificates are for a server: expected remote, too")
+    elif world is None:
+        raise TypeError("world is None, expected a name or a folder")
+    else:
+        opened = _open(world, int(games), simulator, device, threads)
     envs = VectorEnv(
-        _open(world, int(games), simulator, device, threads),
+        opened,
         seed=seed,
         max_episode_steps=max_episode_steps,
         **settings,
@@ -98,8 +118,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._games = games
         self._max_steps = max_episode_steps
         self.set_settings(**settings)
-        _, rewards, _ = games.frames()
-        self.num_envs = len(rewards)
+        self.num_envs = games.count
         height, width = games.image
         self.metadata = {**self.metadata, "render_fps": games.fps}
         self.single_observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)

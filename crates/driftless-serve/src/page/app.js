@@ -97,7 +97,7 @@ setInterval(() => {
     `${(recent.drawn.length / 2).toFixed(0)} frames/s`,
   ];
   if (innerWidth > 600) {
-    parts.push(`${(sum / 2000).toFixed(0)} kB/s ${["RGB", "JPEG", "PNG"][frame.format]}`, `made in ${frame.made.toFixed(1)} ms`);
+    parts.push(`${(sum / 2000).toFixed(0)} kB/s ${["RGB", "JPEG", "PNG", "WebP"][frame.format]}`, `made in ${frame.made.toFixed(1)} ms`);
   }
   const score = Math.round(frame.score);
   if (score) parts.push(`score ${score}`);

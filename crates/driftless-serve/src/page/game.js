@@ -2,7 +2,7 @@
 
 export const VERSION = 2;
 const HEADER = 68;      // bytes without axes
-const FORMATS = [null, "image/jpeg", "image/png"];
+const FORMATS = [null, "image/jpeg", "image/png", "image/webp"];
 
 // A frame as it was sent: what its header says, and one or two pictures that are still encoded.
 export function parseFrame(buffer) {

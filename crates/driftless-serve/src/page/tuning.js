@@ -2,8 +2,8 @@
 
 const PACE = { name: "fps", label: "Frames per second", help: "How many frames are made each second.", kind: "number", min: 1, max: 60, step: 1, decimals: 0 };
 const PICTURES = {
-  name: "pictures", label: "Pictures", help: "How pictures are sent. Automatic: PNG on a fast link, JPEG on a slow one.", kind: "choice",
-  choices: [["auto", "Automatic"], ["png", "PNG"], ["jpeg", "JPEG"], ["raw", "RGB"]],
+  name: "pictures", label: "Pictures", help: "How pictures are sent. Automatic: PNG on a fast link, JPEG on a slow one. WebP is without loss, too.", kind: "choice",
+  choices: [["auto", "Automatic"], ["png", "PNG"], ["webp", "WebP"], ["jpeg", "JPEG"], ["raw", "RGB"]],
 };
 
 export class TuningPanel {

@@ -40,11 +40,13 @@ pub enum PictureFormat {
     Jpeg = 1,
     /// PNG.
     Png = 2,
+    /// WebP, without loss.
+    WebP = 3,
 }
 
 impl PictureFormat {
     /// All formats, by their number.
-    pub const ALL: [Self; 3] = [Self::Raw, Self::Jpeg, Self::Png];
+    pub const ALL: [Self; 4] = [Self::Raw, Self::Jpeg, Self::Png, Self::WebP];
 }
 
 /// What is true of a frame.

@@ -30,11 +30,19 @@ struct Captioned {
     texts: Vec<Vec<Vec<u32>>>,
 }
 
+/// What the frames of a clip are to its network.
+pub(super) enum Content {
+    /// Latents of this store, and actions.
+    Frames(ByteStore),
+    /// Actions alone.
+    Actions,
+}
+
 /// The clips of a dataset, by length.
 pub(super) struct Clips<'a> {
     settings: &'a ClipSettings,
     config: &'a ClipConfig,
-    latents: ByteStore,
+    content: Content,
     /// The action that led to each frame of the store.
     actions: Vec<u32>,
     /// As many as there are lengths.
@@ -118,7 +126,7 @@ impl<'a> Clips<'a> {
         config: &'a ClipConfig,
         store: &FrameStore,
         captions: &[ClipCaption],
-        latents: ByteStore,
+        content: Content,
     ) -> Result<Self> {
         let vocabulary = Vocabulary::new(&config.vocabulary);
         let most = config.network.text_words;
@@ -156,7 +164,7 @@ impl<'a> Clips<'a> {
         Ok(Self {
             settings,
             config,
-            latents,
+            content,
             actions: store
                 .episodes
                 .iter()
@@ -194,16 +202,24 @@ impl<'a> Clips<'a> {
 
     /// Consecutive frames with the actions between them, [T, numbers].
     fn clean(&self, first: usize, frames: usize) -> Result<Vec<f32>> {
+        let actions = self.actions[first..first + frames].iter();
+        let actions = actions
+            .enumerate()
+            .map(|(i, action)| (i > 0).then_some(*action));
+        let latents = match &self.content {
+            Content::Frames(latents) => latents,
+            Content::Actions => {
+                let numbers = |action| actions::numbers(action, self.config.channels);
+                return Ok(actions.flat_map(numbers).collect());
+            }
+        };
         let size = self.config.frame_len() * size_of::<f32>();
         let mut bytes = Vec::with_capacity(frames * size);
-        self.latents
-            .read(first * size..(first + frames) * size, &mut bytes)?;
-        let actions = &self.actions[first..first + frames];
+        latents.read(first * size..(first + frames) * size, &mut bytes)?;
         let mut clean = Vec::with_capacity(frames * self.config.frame_numbers());
-        for (i, (latent, action)) in bytes.chunks_exact(size).zip(actions).enumerate() {
+        for (latent, action) in bytes.chunks_exact(size).zip(actions) {
             let (latent, _) = latent.as_chunks();
             clean.extend(latent.iter().map(|bytes| f32::from_ne_bytes(*bytes)));
-            let action = (i > 0).then_some(*action);
             clean.extend(actions::numbers(action, self.config.actions));
         }
         Ok(clean)
@@ -253,7 +269,10 @@ impl<'a> Clips<'a> {
         let mask = (0..frames).map(|frame| f32::from(u8::from(frame < given)));
         batch.given.extend(mask);
         batch.tau.push(tau);
-        let weights = [ramp_weight(tau.into()), settings.action_weight];
+        let weights = match self.content {
+            Content::Frames(_) => [ramp_weight(tau.into()), settings.action_weight],
+            Content::Actions => [1.0; 2],
+        };
         batch.weights.push(weights.map(|weight| weight as f32));
         batch.shortcuts.push(shortcut);
         Ok(())

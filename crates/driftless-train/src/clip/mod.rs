@@ -6,7 +6,7 @@ mod settings;
 pub(crate) mod task;
 
 pub use run::{ClipOptions, run_clip};
-pub use settings::ClipSettings;
+pub use settings::{ActionSettings, ClipSettings};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use driftless_clip::config::{CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
+use driftless_clip::config::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
 use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, Vocabulary};
 use driftless_data::captions::ClipCaption;
 use driftless_data::contact_sheet::ContactSheet;
@@ -16,10 +16,10 @@ use driftless_model::checkpoint::{TOKENIZER, read_config};
 use driftless_model::config::WorldConfig;
 
 use super::ClipSettings;
-use super::batches::{Clips, read_captions};
+use super::batches::{Clips, Content, read_captions};
 use super::task::ClipTask;
 use crate::frame_encoding::FrameEncoding;
-use crate::frame_store::FrameStore;
+use crate::frame_store::{ByteStore, FrameStore};
 use crate::layout::RunLayout;
 use crate::optimizer::Optimizer;
 use crate::progress::{TrainOutcome, TrainProgress};
@@ -72,7 +72,9 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
     if !options.resume {
-        layout.state(TrainStage::Clip).check_unused()?;
+        for stage in [TrainStage::ClipActions, TrainStage::Clip] {
+            layout.state(stage).check_unused()?;
+        }
     }
     let device = candle_device(options.device)?;
     let what = "the world whose tokenizer encodes the frames";
@@ -111,12 +113,6 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         folder: layout.root(),
         memory_gib: settings.memory_gib,
     };
-    let latents = encoding.encode(&store, progress)?;
-    let clips = Clips::new(&settings, &config, &store, &captions, latents)?;
-    let (mut task, vars) = ClipTask::new(&layout, &settings, &config, clips, &device)?;
-    if let Some(folder) = &options.from {
-        load_weights(&folder.join(CLIP_WEIGHTS), &vars)?;
-    }
     let training = TrainLoop {
         layout: &layout,
         pace: Pace {
@@ -133,9 +129,109 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         limits: &limits,
         ranks: &Ranks::default(),
     };
-    let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
-    let pass = Pass::new(TrainStage::Clip, settings.optimizer.steps);
-    training.train(&mut task, optimizer, &pass, progress)
+    let run = ClipRun {
+        layout: &layout,
+        store: &store,
+        captions: &captions,
+        from: options.from.as_deref(),
+        device: &device,
+    };
+    if let Some(actions) = config.of_actions()
+        && run.train_actions(&training, &settings, &actions, progress)? == TrainOutcome::Stopped
+    {
+        return Ok(TrainOutcome::Stopped);
+    }
+    let latents = encoding.encode(&store, progress)?;
+    run.train_frames(&training, (&settings, &config), latents, progress)
+}
+
+/// What the two networks of a run share.
+struct ClipRun<'a> {
+    layout: &'a RunLayout,
+    store: &'a FrameStore,
+    captions: &'a [ClipCaption],
+    /// Where the initial weights are.
+    from: Option<&'a Path>,
+    device: &'a Device,
+}
+
+impl ClipRun<'_> {
+    /// Trains the network that plans actions, unless that is done.
+    fn train_actions(
+        &self,
+        training: &TrainLoop,
+        settings: &ClipSettings,
+        config: &ClipConfig,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<TrainOutcome> {
+        let steps = settings.actions.optimizer.steps;
+        if training.has_done(TrainStage::ClipActions, steps)? {
+            return Ok(TrainOutcome::Finished);
+        }
+        let own = ClipSettings {
+            batch_size: settings.actions.batch_size,
+            given_fraction: 0.0,
+            shortcut_fraction: 0.0,
+            optimizer: settings.actions.optimizer.clone(),
+            ..settings.clone()
+        };
+        // Without weights for the frames there is nothing to show.
+        let training = TrainLoop {
+            pace: Pace {
+                preview_minutes: 0.0,
+                ..training.pace
+            },
+            ..*training
+        };
+        let network = (TrainStage::ClipActions, CLIP_ACTION_WEIGHTS);
+        self.train(
+            &training,
+            network,
+            (&own, config),
+            Content::Actions,
+            progress,
+        )
+    }
+
+    /// Trains the network of the frames.
+    fn train_frames(
+        &self,
+        training: &TrainLoop,
+        settings: (&ClipSettings, &ClipConfig),
+        latents: ByteStore,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<TrainOutcome> {
+        let network = (TrainStage::Clip, CLIP_WEIGHTS);
+        self.train(
+            training,
+            network,
+            settings,
+            Content::Frames(latents),
+            progress,
+        )
+    }
+
+    fn train(
+        &self,
+        training: &TrainLoop,
+        network: (TrainStage, &'static str),
+        (settings, config): (&ClipSettings, &ClipConfig),
+        content: Content,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<TrainOutcome> {
+        let (stage, weights) = network;
+        let clips = Clips::new(settings, config, self.store, self.captions, content)?;
+        let (mut task, vars) =
+            ClipTask::new(network, self.layout, (settings, config), clips, self.device)?;
+        // A checkpoint from before may lack the network that plans actions.
+        let start = self.from.map(|folder| folder.join(weights));
+        if let Some(path) = start.filter(|path| stage == TrainStage::Clip || path.is_file()) {
+            load_weights(&path, &vars)?;
+        }
+        let optimizer = Optimizer::new(&vars, &settings.optimizer)?;
+        let pass = Pass::new(stage, settings.optimizer.steps);
+        training.train(&mut task, optimizer, &pass, progress)
+    }
 }
 
 fn read_settings(options: &ClipOptions, layout: &RunLayout) -> Result<ClipSettings> {
@@ -159,16 +255,18 @@ fn describe(
     if !knows_actions {
         tracing::warn!("the data's actions are not the world's: clips will not tell theirs");
     }
+    let actions = if knows_actions {
+        world.actions.len()
+    } else {
+        0
+    };
     ClipConfig {
         format: FORMAT_VERSION,
         lengths: settings.lengths.clone(),
         grid: world.grid(),
         channels: world.tokenizer.channels,
-        actions: if knows_actions {
-            world.actions.len()
-        } else {
-            0
-        },
+        actions,
+        action_network: (actions > 1).then(|| settings.actions.network.clone()),
         network: settings.network.clone(),
         sampling: settings.sampling,
         examples: examples(captions),
@@ -205,6 +303,10 @@ fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
         ("channels", old.channels == config.channels),
         ("actions", old.actions == config.actions),
         ("vocabulary", old.vocabulary == config.vocabulary),
+        (
+            "action_network",
+            old.action_network.is_none() || old.action_network == config.action_network,
+        ),
     ];
     match parts.iter().find(|(_, same)| !same) {
         Some((part, _)) => {
@@ -219,6 +321,9 @@ fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
 fn check_same(path: &Path, config: &ClipConfig) -> Result<()> {
     let mut old = ClipConfig::read(path)?;
     old.sampling = config.sampling;
+    // A run from before plans actions from now on.
+    let planned = old.action_network.take();
+    old.action_network = planned.or_else(|| config.action_network.clone());
     if old != *config {
         let what = "the settings or the captions do not match this run's; use another --out to start a new run";
         return Err(Error::invalid(path, what));

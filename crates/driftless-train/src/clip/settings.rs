@@ -38,10 +38,49 @@ pub struct ClipSettings {
     pub action_weight: f64,
     /// Optimizer and schedule.
     pub optimizer: OptimizerSettings,
+    /// The network that plans the actions before the frames are made.
+    pub actions: ActionSettings,
     /// Shape of the network.
     pub network: ClipShape,
     /// How the trained network is sampled unless someone says otherwise.
     pub sampling: ClipSampling,
+}
+
+/// The settings of the network that plans actions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActionSettings {
+    /// Clips per step: of actions alone, so that many fit.
+    pub batch_size: usize,
+    /// Optimizer and schedule.
+    pub optimizer: OptimizerSettings,
+    /// Shape of the network.
+    pub network: ClipShape,
+}
+
+impl Default for ActionSettings {
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            optimizer: OptimizerSettings {
+                steps: 4000,
+                learning_rate: 1e-3,
+                muon_learning_rate: 2e-3,
+                warmup_steps: 100,
+                decay_fraction: 0.4,
+                weight_decay: 0.01,
+                grad_clip: 1.0,
+                ema_decay: 0.998,
+            },
+            network: ClipShape {
+                merge: 1,
+                width: 128,
+                depth: 4,
+                mlp: 384,
+                ..ClipShape::default()
+            },
+        }
+    }
 }
 
 impl Default for ClipSettings {
@@ -68,6 +107,7 @@ impl Default for ClipSettings {
                 grad_clip: 1.0,
                 ema_decay: 0.999,
             },
+            actions: ActionSettings::default(),
             network: ClipShape::default(),
             sampling: ClipSampling::default(),
         }
@@ -99,6 +139,11 @@ impl ClipSettings {
                 (1..=4096).contains(&self.batch_size),
                 "1 to 4096",
             ),
+            (
+                "actions.batch_size",
+                (1..=65_536).contains(&self.actions.batch_size),
+                "1 to 65536",
+            ),
             ("prompt_dropout", fraction(self.prompt_dropout), "0 to 1"),
             ("given_fraction", fraction(self.given_fraction), "0 to 1"),
             (
@@ -116,7 +161,10 @@ impl ClipSettings {
             Some((key, _, expected)) => {
                 Err(format!("{key} is out of its range, expected {expected}"))
             }
-            None => self.optimizer.check("optimizer."),
+            None => {
+                self.optimizer.check("optimizer.")?;
+                self.actions.optimizer.check("actions.optimizer.")
+            }
         }
     }
 }

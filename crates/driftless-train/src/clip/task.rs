@@ -6,7 +6,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
-use driftless_clip::config::{CLIP_WEIGHTS, step_index};
+use driftless_clip::config::step_index;
 use driftless_clip::{ClipConfig, ClipInput, ClipNetwork, TextBatch};
 use driftless_model::checkpoint::write_tensors;
 use driftless_model::params::Params;
@@ -18,8 +18,11 @@ use crate::optimizer::{FlatGradient, Optimizer};
 use crate::task::{BatchReport, Gradient, Losses, StepOutput, Task};
 use crate::{Result, RunLayout, TrainStage};
 
-/// The training of the network.
+/// The training of a network: that of the frames, or that of the actions.
 pub(super) struct ClipTask<'a> {
+    stage: TrainStage,
+    /// Where its weights go, in the checkpoint.
+    weights: &'static str,
     layout: &'a RunLayout,
     clips: Clips<'a>,
     network: ClipNetwork,
@@ -36,9 +39,9 @@ impl<'a> ClipTask<'a> {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn new(
+        (stage, weights): (TrainStage, &'static str),
         layout: &'a RunLayout,
-        settings: &ClipSettings,
-        config: &ClipConfig,
+        (settings, config): (&ClipSettings, &ClipConfig),
         clips: Clips<'a>,
         device: &Device,
     ) -> Result<(Self, BTreeMap<String, Var>)> {
@@ -47,6 +50,8 @@ impl<'a> ClipTask<'a> {
         let vars = params.finish()?;
         let shortest = config.lengths.first().copied().unwrap_or(1);
         let task = Self {
+            stage,
+            weights,
             layout,
             clips,
             network,
@@ -64,7 +69,7 @@ impl<'a> ClipTask<'a> {
 
 impl Task for ClipTask<'_> {
     fn stage(&self) -> TrainStage {
-        TrainStage::Clip
+        self.stage
     }
 
     fn frames_per_step(&self, _step: u64) -> u64 {
@@ -109,7 +114,7 @@ impl Task for ClipTask<'_> {
 
     /// Half precision is enough to sample with, and halves what a world takes.
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
-        let path = self.layout.checkpoint().join(CLIP_WEIGHTS);
+        let path = self.layout.checkpoint().join(self.weights);
         let weights = optimizer.ema_weights().into_iter();
         let halves: BTreeMap<String, Tensor> = weights
             .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F16)?)))

@@ -9,7 +9,8 @@ use driftless_engine::DeviceChoice;
 use driftless_worlds::record::RecordingPlan;
 use driftless_worlds::{Policy, SimulatorKind};
 
-use super::{ClipOptions, ClipSettings, run_clip};
+use super::{ActionSettings, ClipOptions, ClipSettings, run_clip};
+use crate::settings::OptimizerSettings;
 use crate::{TrainOutcome, TrainProgress};
 
 /// Two episodes of the maze with captions of clips of 4 frames, and settings for a tiny network.
@@ -33,19 +34,39 @@ fn prepare(root: &Path) -> ClipOptions {
     };
     let all = [caption(0, 0, "a red wall"), caption(1, 8, "a ball")];
     captions::write(&data, &all).unwrap();
+    let tiny = ClipShape {
+        width: 16,
+        depth: 1,
+        heads: 2,
+        mlp: 16,
+        text_blocks: 1,
+        text_words: 8,
+        ..ClipShape::default()
+    };
     let settings = ClipSettings {
         lengths: vec![4],
         batch_size: 3,
         min_word_count: 1,
         preview_minutes: 0.0,
-        network: ClipShape {
-            width: 16,
-            depth: 1,
-            heads: 2,
-            mlp: 16,
-            text_blocks: 1,
-            text_words: 8,
-            ..ClipShape::default()
+        actions: ActionSettings {
+            batch_size: 16,
+            network: ClipShape {
+                merge: 1,
+                width: 32,
+                ..tiny.clone()
+            },
+            optimizer: OptimizerSettings {
+                steps: 300,
+                warmup_steps: 10,
+                learning_rate: 1e-2,
+                ema_decay: 0.9,
+                ..ActionSettings::default().optimizer
+            },
+        },
+        network: tiny,
+        optimizer: OptimizerSettings {
+            steps: 4,
+            ..ClipSettings::default().optimizer
         },
         ..ClipSettings::default()
     };
@@ -67,8 +88,9 @@ fn prepare(root: &Path) -> ClipOptions {
     }
 }
 
-fn weights(options: &ClipOptions) -> Vec<u8> {
-    std::fs::read(options.out.join("checkpoint/clip.safetensors")).unwrap()
+fn weights(options: &ClipOptions) -> [Vec<u8>; 2] {
+    let read = |file| std::fs::read(options.out.join("checkpoint").join(file)).unwrap();
+    ["clip.safetensors", "clip_actions.safetensors"].map(read)
 }
 
 #[test]
@@ -131,6 +153,31 @@ fn trained_network_makes_clips_and_resumes_exactly() {
     };
     let error = maker.make(&request, &long, &mut |_| true).unwrap_err();
     assert!(error.to_string().contains("expected 2 to 4"), "{error}");
+}
+
+#[test]
+fn actions_follow_the_words() {
+    let root = tempfile::tempdir().unwrap();
+    let options = ClipOptions {
+        max_steps: None,
+        ..prepare(root.path())
+    };
+    assert_eq!(run_clip(&options, &mut ()).unwrap(), TrainOutcome::Finished);
+    let folder = options.out.join("checkpoint");
+    let maker = ClipMaker::read(&folder, &candle_core::Device::Cpu).unwrap();
+    let dataset = driftless_data::Dataset::read(&options.data).unwrap();
+    for (text, episode, start) in [("a red wall", 0, 0), ("a ball", 1, 8)] {
+        let recorded = &dataset.episodes[episode].actions[start + 1..start + 4];
+        for (steps, seed) in [(1, 0), (2, 5)] {
+            let params = ClipParams {
+                steps,
+                seed,
+                ..ClipParams::of(maker.config())
+            };
+            let made = maker.make(&ClipRequest::new(text), &params, &mut |_| true);
+            assert_eq!(made.unwrap().actions[1..], *recorded, "{text}");
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn config() -> ClipConfig {
         grid: [2, 6],
         channels: 3,
         actions: 4,
+        action_network: None,
         network: ClipShape {
             merge: 2,
             width: 24,

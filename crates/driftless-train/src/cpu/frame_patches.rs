@@ -2,7 +2,7 @@
 
 use super::row_ops::dot;
 use super::simd::vectorized;
-use crate::tokenizer::{FOREGROUND_THRESHOLD, SURROUNDINGS};
+use crate::tokenizer::foreground::{FOREGROUND_THRESHOLD, SURROUNDINGS};
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::from_brightness;
 

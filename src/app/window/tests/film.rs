@@ -23,6 +23,7 @@ fn maze_with_clips(folder: &Path) {
         grid: [8, 8],
         channels: 8,
         actions: 0,
+        action_network: None,
         network: ClipShape {
             width: 16,
             depth: 1,
