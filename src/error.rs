@@ -25,9 +25,9 @@ pub enum Error {
     /// A published world of DIAMOND's: see [`driftless_diamond::Error`].
     #[error(transparent)]
     Diamond(#[from] driftless_diamond::Error),
-    /// A published world of Oasis's: see [`driftless_oasis::Error`].
+    /// Another published world: see [`driftless_published::Error`].
     #[error(transparent)]
-    Oasis(#[from] driftless_oasis::Error),
+    Published(#[from] driftless_published::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),

@@ -179,3 +179,105 @@ fn oasis_says_what_is_missing() {
         "{message}"
     );
 }
+
+/// The files of Dreamer 4 in PyTorch.
+const DYNAMICS: &str = "dynamics_ckpt.pt";
+const TOKENIZER: &str = "tokenizer_ckpt.pt";
+
+/// Dreamer 4 in PyTorch with random weights of reduced width, of `driftless-dreamer`'s tests. It makes frames of 16×24.
+fn dreamer() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = root().join("crates/driftless-dreamer/tests/data");
+    for name in [DYNAMICS, TOKENIZER] {
+        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn dreamer_replays_bit_for_bit() {
+    let folder = dreamer();
+    let at = |name: &str| folder.path().join(name);
+    let (world, first) = (path_str(folder.path()), at("first.npz"));
+    let first = path_str(&first);
+    let short = ["--headless", "--frames", "6"];
+    let play = [&["play", "--checkpoint", world], &short[..]].concat();
+    success(&[&play[..], &["--out", first]].concat());
+    let episode = Episode::read(Path::new(first)).unwrap();
+    let played = episode.played();
+    assert!(played.iter().any(|action| action.axes[15] != 0.0));
+    let report = success(&["replay", first, "--checkpoint", world]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+    // From a picture, named by a file, with a window that moves, on other threads, under the recorded actions.
+    let (picture, second) = (at("picture.png"), at("second.npz"));
+    let (picture, second) = (path_str(&picture), path_str(&second));
+    image::RgbImage::from_pixel(90, 60, image::Rgb([90, 140, 60]))
+        .save(picture)
+        .unwrap();
+    let tokenizer = at(TOKENIZER);
+    let play = [&["play", "--checkpoint", path_str(&tokenizer)], &short[..]].concat();
+    let more = [
+        "--image",
+        picture,
+        "--context",
+        "4",
+        "--hop",
+        "2",
+        "--steps",
+        "4",
+    ];
+    let more = [&more[..], &["--threads", "1", "--actions", first]].concat();
+    success(&[&play[..], &more, &["--out", second]].concat());
+    let episode = Episode::read(Path::new(second)).unwrap();
+    assert_eq!((episode.height, episode.width), (16, 24));
+    assert_eq!(episode.images[..3], [90, 140, 60]);
+    let report = success(&["replay", second, "--checkpoint", world, "--threads", "2"]);
+    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+}
+
+#[test]
+fn dreamer_is_described_and_measured() {
+    let folder = dreamer();
+    let world = path_str(folder.path());
+    let info = success(&["info", world]);
+    for part in [
+        "Dreamer 4 DMControl, 16×24 at 10 frames/s",
+        "actuator-16 (axis)",
+        "dynamics of 32 frames in 1 to 8 steps",
+    ] {
+        assert!(info.contains(part), "{info}");
+    }
+    let json = success(&["info", world, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["latent"], serde_json::json!([4, 6]));
+    let bench = ["bench", "--checkpoint", world, "--steps", "2"];
+    let report = success(&[&bench[..], &["--frames", "2", "--threads", "1"]].concat());
+    assert!(report.contains("2 steps, 1 threads: "), "{report}");
+}
+
+#[test]
+fn dreamer_says_what_is_wrong() {
+    let folder = dreamer();
+    let at = |name: &str| folder.path().join(name);
+    let out = at("out.gif");
+    let short = ["--headless", "--frames", "1", "--out", path_str(&out)];
+    let world = ["play", "--checkpoint", path_str(folder.path())];
+    let play = |more: &[&str]| failure(&[&world[..], &short, more].concat());
+    let message = play(&["--steps", "16"]);
+    assert!(
+        message.contains("steps 16: expected a power of two from 1 to 8"),
+        "{message}"
+    );
+    let message = play(&["--device", "wgpu"]);
+    assert!(
+        message.contains("dynamics_ckpt.pt is computed on the CPU"),
+        "{message}"
+    );
+    std::fs::rename(at(DYNAMICS), at("dynamics.bin")).unwrap();
+    for message in [play(&[]), failure(&["info", path_str(&at(TOKENIZER))])] {
+        assert!(
+            message.contains("is missing: expected dynamics_ckpt.pt beside it"),
+            "{message}"
+        );
+    }
+}

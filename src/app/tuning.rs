@@ -181,10 +181,12 @@ impl TuningPanel {
     /// Whether the world and the solver use a parameter.
     fn is_used(&self, spec: &ParamSpec, limits: &SamplerLimits) -> bool {
         let of_edm = [SIGMA_MAX, SIGMA_MIN, RHO, SOLVER, STEPS, CHURN, TEMPERATURE];
-        let of_ddim = [STEPS, CONTEXT_SIGNAL, CONTEXT, HOP, TEMPERATURE];
+        let of_windows = [STEPS, CONTEXT_SIGNAL, CONTEXT, HOP, TEMPERATURE];
         match limits.published {
             Some(PublishedSampler::Edm) => return of_edm.contains(&spec.name),
-            Some(PublishedSampler::Ddim { .. }) => return of_ddim.contains(&spec.name),
+            Some(PublishedSampler::Ddim { .. } | PublishedSampler::Shortcut { .. }) => {
+                return of_windows.contains(&spec.name);
+            }
             None => {}
         }
         let adaptive = self.settings.params.solver == Solver::Adaptive;
@@ -407,8 +409,14 @@ mod tests {
             let used = PARAMS.iter().filter(|spec| tuning.is_used(spec, &limits));
             used.map(|spec| spec.name).collect::<Vec<_>>()
         };
-        let ddim = used(Some(PublishedSampler::Ddim { window: 32 }));
-        assert_eq!(ddim, [STEPS, CONTEXT_SIGNAL, CONTEXT, TEMPERATURE, HOP]);
+        let (window, k_max) = (32, 8);
+        for sampler in [
+            PublishedSampler::Ddim { window },
+            PublishedSampler::Shortcut { window, k_max },
+        ] {
+            let of_windows = [STEPS, CONTEXT_SIGNAL, CONTEXT, TEMPERATURE, HOP];
+            assert_eq!(used(Some(sampler)), of_windows);
+        }
         let edm = used(Some(PublishedSampler::Edm));
         assert!(edm.contains(&SIGMA_MAX) && !edm.contains(&HOP) && !edm.contains(&CONTEXT));
         let own = used(None);

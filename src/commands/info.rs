@@ -6,13 +6,14 @@ use candle_core::Device;
 use serde::Serialize;
 
 use driftless::Result;
-use driftless::workspace::published::{Published, diamond, oasis};
+use driftless::workspace::published::{Published, diamond, dreamer, oasis};
 use driftless::workspace::{NamedWorld, WorldNames};
 use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
 use driftless_data::text::printable;
 use driftless_diamond::Agent;
+use driftless_dreamer::{Dreamer, DreamerFiles};
 use driftless_model::checkpoint::{self, CheckpointSummary};
 use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles};
 use driftless_transport::{TransportConfig, Transporter};
@@ -50,6 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     match Published::at(path)? {
         Some(Published::Diamond(file)) => return diamond_info(args, &file),
         Some(Published::Oasis(files)) => return oasis_info(args, &files),
+        Some(Published::Dreamer(files)) => return dreamer_info(args, &files),
         None => {}
     }
     match WorldNames::find(None).any(path)? {
@@ -166,6 +168,49 @@ fn oasis_info(args: &Args, files: &OasisFiles) -> Result<()> {
         printable(&world.name),
         world.fps,
         actions_text(world),
+        millions[0],
+        millions[1]
+    ))
+}
+
+/// A published checkpoint of Dreamer 4 in PyTorch.
+#[derive(Serialize)]
+struct DreamerDescription {
+    #[serde(flatten)]
+    world: DatasetInfo,
+    /// Tokens, and numbers of each.
+    latent: [usize; 2],
+    /// Most frames that the dynamics see, the current one included.
+    window: usize,
+    /// Most steps of a frame.
+    k_max: usize,
+    /// Numbers in the dynamics and in the tokenizer.
+    parameters: [usize; 2],
+}
+
+fn dreamer_info(args: &Args, files: &DreamerFiles) -> Result<()> {
+    let info = Dreamer::read(files)?.info();
+    let published = DreamerDescription {
+        world: dreamer::describe(files, info),
+        latent: info.latent,
+        window: info.window,
+        k_max: info.k_max,
+        parameters: info.parameters,
+    };
+    if args.json {
+        return super::print_json(&published);
+    }
+    let DreamerDescription { world, .. } = &published;
+    let ([height, width], [tokens, channels]) = (world.image, info.latent);
+    let millions = info.parameters.map(|count| count as f64 / 1e6);
+    super::print(&format!(
+        "published  {}, {height}×{width} at {} frames/s\nactions    {}\n\
+         networks   dynamics of {} frames in 1 to {} steps {:.2} M, tokenizer {:.2} M, latents {tokens}×{channels}",
+        printable(&world.name),
+        world.fps,
+        actions_text(world),
+        info.window,
+        info.k_max,
         millions[0],
         millions[1]
     ))

@@ -95,7 +95,7 @@ pub fn run(mut args: Args) -> Result<()> {
             if args.clip.is_none() {
                 let start = match published {
                     Published::Diamond(_) => "it starts from black ones",
-                    Published::Oasis(_) => "it makes up the first one",
+                    Published::Oasis(_) | Published::Dreamer(_) => "it makes up the first one",
                 };
                 tracing::warn!("no starting frames: {start}, see --clip");
             }

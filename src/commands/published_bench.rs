@@ -4,11 +4,15 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use driftless::Result;
-use driftless::workspace::published::{Published, diamond, oasis};
+use driftless::workspace::published::{Published, diamond, dreamer, oasis};
 use driftless_data::Action;
 use driftless_diamond::{Agent, EdmParams};
+use driftless_dreamer::Dreamer;
+use driftless_engine::SamplerParams;
 use driftless_eval::bench::{Timing, cpu_name};
-use driftless_oasis::{DdimParams, Oasis};
+use driftless_oasis::Oasis;
+use driftless_published::{World, WorldParams};
+use driftless_sim::PlayableNetwork;
 use serde::Serialize;
 
 /// Frames that are played before any is timed.
@@ -79,28 +83,28 @@ impl Measured for driftless_diamond::World {
     }
 }
 
-impl Measured for driftless_oasis::World {
+impl<N: PlayableNetwork> Measured for World<N> {
     fn threads(&self) -> usize {
-        self.threads()
+        self.network().threads()
     }
 
     fn set_threads(&mut self, threads: Option<usize>) -> Result<()> {
-        let oasis = self.oasis_mut();
+        let network = self.network_mut();
         match threads {
-            Some(count) => oasis.set_threads(count)?,
-            None => oasis.set_fastest_threads()?,
+            Some(count) => network.set_threads(count)?,
+            None => network.set_fastest_threads()?,
         }
         Ok(())
     }
 
     fn step(&mut self, steps: usize) -> Result<()> {
-        let ddim = DdimParams {
+        let own = SamplerParams {
             steps,
-            ..DdimParams::default()
+            ..self.network().sampling()
         };
-        let params = driftless_oasis::WorldParams {
-            ddim,
-            ..driftless_oasis::WorldParams::seeded(0)
+        let params = WorldParams {
+            sampler: self.network().sampler(&own),
+            ..WorldParams::seeded(own.context, 0)
         };
         self.step(&Action::IDLE, &params)?;
         Ok(())
@@ -127,7 +131,12 @@ impl PublishedBench<'_> {
             Published::Oasis(files) => {
                 let oasis = Oasis::read(files)?;
                 let name = oasis::describe(files, oasis.info()).name;
-                (name, Box::new(driftless_oasis::World::new(oasis)))
+                (name, Box::new(World::new(oasis)))
+            }
+            Published::Dreamer(files) => {
+                let dreamer = Dreamer::read(files)?;
+                let name = dreamer::describe(files, dreamer.info()).name;
+                (name, Box::new(World::new(dreamer)))
             }
         };
         let given = self.threads.iter().map(|count| Some(count.get()));

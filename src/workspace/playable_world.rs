@@ -51,6 +51,13 @@ pub enum PublishedSampler {
         /// Most frames that the network sees.
         window: usize,
     },
+    /// Shortcut steps with labelled past frames, as those of Dreamer 4 in PyTorch.
+    Shortcut {
+        /// Most frames that the network sees.
+        window: usize,
+        /// Most steps of a frame.
+        k_max: usize,
+    },
 }
 
 /// A world, with what is needed to start playing it.

@@ -48,6 +48,34 @@ fn names_are_read_alone() {
     assert!(message.contains("weights.pth: cannot be read"), "{message}");
 }
 
+/// A checkpoint of the published tokenizer's trainer: weights in `model`, options in `args`, an optimizer's state.
+fn checkpoint() -> PathBuf {
+    fixture("../../../crates/driftless-dreamer/tests/data/tokenizer_ckpt.pt")
+}
+
+#[test]
+fn state_dict_of_a_checkpoint_is_read() {
+    let tensors = read(&checkpoint()).unwrap();
+    assert_eq!(tensors["encoder.latents"].shape, [4, 32]);
+    assert!(!tensors.keys().any(|name| name.contains("exp_avg")));
+    let mut found = names(&checkpoint()).unwrap();
+    found.sort();
+    assert!(found.iter().eq(tensors.keys()), "{found:?}");
+}
+
+#[test]
+fn options_of_a_checkpoint_are_read() {
+    let arguments = arguments(&checkpoint()).unwrap();
+    assert_eq!(arguments["n_heads"], Argument::Number(2.0));
+    assert_eq!(arguments["lr"], Argument::Number(1e-4));
+    assert_eq!(arguments["compile"], Argument::Flag(false));
+    // Lists and nothing are left out.
+    assert!(!arguments.contains_key("data_dirs") && !arguments.contains_key("resume"));
+    for file in ["heads.pth", "heads_old.pth"] {
+        assert_eq!(super::arguments(&fixture(file)).unwrap(), BTreeMap::new());
+    }
+}
+
 #[test]
 fn damaged_files_name_the_file() {
     let folder = tempfile::tempdir().unwrap();

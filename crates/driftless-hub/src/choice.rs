@@ -7,13 +7,16 @@ use crate::{Error, Result};
 /// The most files that an error lists.
 const MAX_LISTED: usize = 8;
 
-/// The files of Oasis, which is published in two.
-const OASIS: [&str; 2] = ["oasis500m.safetensors", "vit-l-20.safetensors"];
+/// The files of models that are published in two: of Oasis, and of Dreamer 4 in PyTorch.
+const PAIRS: [[&str; 2]; 2] = [
+    ["oasis500m.safetensors", "vit-l-20.safetensors"],
+    ["dynamics_ckpt.pt", "tokenizer_ckpt.pt"],
+];
 
 /// What a repository holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// A world in several files of a folder: one of this program, or Oasis.
+    /// A world in several files of a folder: one of this program, or one that is published in two.
     World(Vec<String>),
     /// One PyTorch file.
     File(String),
@@ -29,8 +32,8 @@ pub(crate) fn choose(repository: &str, files: &[String]) -> Result<Choice> {
         let all = NEEDED.into_iter().chain(OPTIONAL).filter(has);
         return Ok(Choice::World(all.map(str::to_owned).collect()));
     }
-    if OASIS.iter().all(has) {
-        return Ok(Choice::World(OASIS.map(str::to_owned).to_vec()));
+    if let Some(pair) = PAIRS.iter().find(|pair| pair.iter().all(has)) {
+        return Ok(Choice::World(pair.map(str::to_owned).to_vec()));
     }
     let torch: Vec<&String> = files
         .iter()
@@ -93,16 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn both_files_of_oasis_are_found() {
-        let files = [
-            "README.md",
-            "oasis500m.pt",
-            OASIS[1],
-            OASIS[0],
-            "vit-l-20.pt",
-        ];
-        let expected = OASIS.map(str::to_owned).to_vec();
-        assert_eq!(of(&files).unwrap(), Choice::World(expected));
+    fn both_files_of_a_pair_are_found() {
+        for pair in PAIRS {
+            let files = ["README.md", "oasis500m.pt", pair[1], pair[0], "vit-l-20.pt"];
+            let expected = pair.map(str::to_owned).to_vec();
+            assert_eq!(of(&files).unwrap(), Choice::World(expected));
+        }
     }
 
     #[test]

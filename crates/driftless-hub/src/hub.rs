@@ -101,7 +101,7 @@ impl Hub {
         })
     }
 
-    /// The file that is named, or else what the repository holds: the folder of a world (Oasis's two files are one), or
+    /// The file that is named, or else what the repository holds: the folder of a world (two files of one model are one), or
     /// its only PyTorch file.
     /// What is there already is not asked for again. `watch` hears how far each download is.
     ///

@@ -5,19 +5,13 @@
 //! cargo run --release -p driftless-oasis --example oasis_random -- FOLDER
 //! ```
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use half::f16;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use driftless_published::testing::{Shapes, linear, write_random};
 
 const WIDTH: usize = 1024;
 const HIDDEN: usize = 4 * WIDTH;
 const CHANNELS: usize = 16;
-
-/// Names and sides.
-type Shapes = BTreeMap<String, Vec<usize>>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("expected a folder")?;
@@ -26,14 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("oasis500m.safetensors", transformer()),
         ("vit-l-20.safetensors", autoencoder()),
     ] {
-        write(&Path::new(&folder).join(name), &shapes)?;
+        write_random(&Path::new(&folder).join(name), &shapes)?;
     }
     Ok(())
-}
-
-fn linear(shapes: &mut Shapes, name: &str, [outputs, inputs]: [usize; 2]) {
-    shapes.insert(format!("{name}.weight"), vec![outputs, inputs]);
-    shapes.insert(format!("{name}.bias"), vec![outputs]);
 }
 
 fn transformer() -> Shapes {
@@ -86,40 +75,4 @@ fn autoencoder() -> Shapes {
     linear(&mut shapes, "post_quant_conv", [WIDTH, CHANNELS]);
     linear(&mut shapes, "predictor", [1200, WIDTH]);
     shapes
-}
-
-/// Uniform numbers whose variance is one over the number of inputs; gains are near 1.
-fn write(path: &Path, shapes: &Shapes) -> Result<(), Box<dyn std::error::Error>> {
-    let mut state = 1_u64;
-    let mut uniform = || {
-        // Knuth's MMIX generator; its high bits are good enough here.
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    let mut tensors = Vec::new();
-    for (name, shape) in shapes {
-        let gain = name.contains("norm") && name.ends_with("weight");
-        let inputs: usize = shape[1..].iter().product();
-        let scale = if shape.len() > 1 {
-            (3.0 / inputs as f32).sqrt()
-        } else {
-            0.05
-        };
-        let middle = if gain { 1.0 } else { 0.0 };
-        let values = (0..shape.iter().product()).map(|_| middle + scale * uniform());
-        let bytes: Vec<u8> = values
-            .flat_map(|value| f16::from_f32(value).to_le_bytes())
-            .collect();
-        tensors.push((name, shape, bytes));
-    }
-    let views: Result<Vec<_>, _> = tensors
-        .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F16, shape.to_vec(), bytes).map(|view| (name, view))
-        })
-        .collect();
-    safetensors::serialize_to_file(views?, None, path)?;
-    Ok(())
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use driftless_data::Action;
-use driftless_oasis::{DdimParams, Oasis, OasisFiles, World, WorldParams};
+use driftless_oasis::{DdimParams, MAX_WINDOW, Oasis, OasisFiles};
+use driftless_published::{WindowNetwork as _, World, WorldParams};
 
 /// Frames that are timed.
 const FRAMES: usize = 3;
@@ -29,19 +30,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut world = World::new(Oasis::read(&files)?);
     println!(
         "{:?} parameters, read in {:.1} s",
-        world.info().parameters,
+        world.network().info().parameters,
         started.elapsed().as_secs_f64()
     );
     for threads in if threads.is_empty() { vec![1] } else { threads } {
-        world.oasis_mut().set_threads(threads)?;
+        world.network_mut().set_threads(threads)?;
         world.clear();
-        let ddim = DdimParams {
+        let sampler = DdimParams {
             steps,
             ..DdimParams::default()
         };
         let params = WorldParams {
-            ddim,
-            ..WorldParams::seeded(0)
+            sampler,
+            ..WorldParams::seeded(MAX_WINDOW, 0)
         };
         for frame in 1..=FRAMES {
             let started = Instant::now();

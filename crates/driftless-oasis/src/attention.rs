@@ -4,23 +4,9 @@ use driftless_engine::kernels::{
     LANES, MatmulArgs, RowLayout, SharedSlice, Workers, WriteMode, gather, multiply,
     multiply_shared, pack_keys, pack_values, softmax,
 };
+use driftless_published::Shape;
 
 use crate::rotary::Rotary;
-
-/// Tokens, heads and the size of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub tokens: usize,
-    pub heads: usize,
-    /// Head size.
-    pub d: usize,
-}
-
-impl Shape {
-    pub(crate) fn width(self) -> usize {
-        self.heads * self.d
-    }
-}
 
 /// Buffers of a network's layers.
 pub(crate) struct Scratch {

@@ -2,12 +2,10 @@
 //! Are Scalable Vision Learners*, 2022), of which only the mean of the latent is used.
 
 use driftless_engine::kernels::{RowLayout, Workers};
+use driftless_published::{Activation, Linear, Result, Shape, Sides, Weights, layer_norm};
 
-use crate::Result;
-use crate::attention::{Scratch, Shape};
-use crate::linear::{Activation, Linear, layer_norm};
+use crate::attention::Scratch;
 use crate::rotary::{Rotary, pixel_frequencies};
-use crate::weights::{Sides, Weights};
 
 /// Size of a head, which no tensor tells.
 const HEAD: usize = 64;

@@ -8,29 +8,21 @@
 //!
 //! - [`OasisFiles`]: which files are a checkpoint's.
 //! - [`Oasis`]: its networks; [`DdimParams`]: steps, and how far finished frames are trusted.
-//! - [`World`]: one frame after another.
+//! - [`World`](driftless_published::World): one frame after another.
 //! - [`controls`]: keys and axes of the player.
 //!
 //! Products are of packed 32-bit weights; results do not depend on the number of threads.
 
 mod attention;
 mod autoencoder;
-mod cache;
 pub mod controls;
-mod error;
 mod files;
-mod linear;
 mod oasis;
 mod rotary;
 mod schedule;
-mod tensors;
 mod transformer;
-mod weights;
-mod world;
 
-pub use error::{Error, Result};
-pub use files::{OasisFiles, Part};
-pub use oasis::{DdimParams, Frame, LATENT, Oasis, OasisInfo};
+pub use files::{OasisFiles, refuse_foreign};
+pub use oasis::{DdimParams, LATENT, Oasis, OasisInfo};
 pub use schedule::LEVELS;
 pub use transformer::MAX_WINDOW;
-pub use world::{World, WorldParams, WorldSnapshot};

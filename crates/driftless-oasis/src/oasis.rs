@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use driftless_data::Action;
 use driftless_engine::kernels::{Workers, fastest_threads};
+use driftless_published::{Error, Frame, Result, Weights, WindowInfo, WindowNetwork, known_frames};
 
-use crate::autoencoder::{Autoencoder, COLOURS};
-use crate::controls::CONTROLS;
-use crate::files::{OasisFiles, Part};
+use crate::autoencoder::Autoencoder;
+use crate::controls::{actions, axes, controls};
+use crate::files::{AUTOENCODER, OasisFiles, TRANSFORMER};
 use crate::schedule::{LEVELS, Schedule, steps};
 use crate::transformer::{Condition, Conditions, MAX_WINDOW, Transformer};
-use crate::weights::Weights;
-use crate::{Error, Result};
 
 /// Height and width of the published latents, which no tensor tells: 360×640 pixels in patches of 20.
 pub const LATENT: [usize; 2] = [18, 32];
@@ -28,27 +28,6 @@ pub struct OasisInfo {
     pub latent: [usize; 3],
     /// Numbers in the diffusion transformer and in the autoencoder.
     pub parameters: [usize; 2],
-}
-
-impl OasisInfo {
-    /// Bytes of a frame, u8 RGB.
-    pub fn image_len(&self) -> usize {
-        self.image[0] * self.image[1] * COLOURS
-    }
-
-    /// Numbers in a latent.
-    pub fn latent_len(&self) -> usize {
-        self.latent.iter().product()
-    }
-}
-
-/// A finished frame as the network sees it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Frame {
-    /// Its latent `[h, w, channels]`.
-    pub latent: Vec<f32>,
-    /// What led to it.
-    pub controls: [f32; CONTROLS],
 }
 
 /// Parameters of the sampler. The defaults are those of the published program.
@@ -118,12 +97,12 @@ impl Oasis {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_sized(files: &OasisFiles, latent: [usize; 2]) -> Result<Self> {
-        let mut weights = Weights::open(&files.autoencoder, Part::Autoencoder)?;
+        let mut weights = Weights::open(&files.autoencoder, AUTOENCODER.owner)?;
         let autoencoder = Autoencoder::read(&mut weights, latent)?;
         let channels = autoencoder.channels;
         let mut parameters = [0, weights.taken()];
         weights.finish()?;
-        let mut weights = Weights::open(&files.transformer, Part::Transformer)?;
+        let mut weights = Weights::open(&files.transformer, TRANSFORMER.owner)?;
         let transformer = Transformer::read(&mut weights, latent)?;
         if transformer.channels != channels {
             return Err(weights.error(format!(
@@ -154,35 +133,6 @@ impl Oasis {
         self.info
     }
 
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.workers.threads()
-    }
-
-    /// Computes on so many threads from now on. The results do not depend on it.
-    ///
-    /// # Errors
-    /// Returns an error if a thread cannot be started.
-    pub fn set_threads(&mut self, threads: usize) -> Result<()> {
-        self.workers = Workers::new(threads)?;
-        self.transformer.reserve(threads);
-        self.autoencoder.reserve(threads);
-        Ok(())
-    }
-
-    /// Computes on as many threads as are fastest: twice as many, up to all cores, while that makes a layer at least
-    /// 15 % faster.
-    ///
-    /// # Errors
-    /// Returns an error if a thread cannot be started.
-    pub fn set_fastest_threads(&mut self) -> Result<()> {
-        let threads = fastest_threads(|threads| -> Result<Duration> {
-            self.set_threads(threads)?;
-            Ok(self.time_of_layer())
-        })?;
-        self.set_threads(threads)
-    }
-
     /// The least time of a few runs.
     fn time_of_layer(&mut self) -> Duration {
         let mut least = Duration::MAX;
@@ -194,64 +144,96 @@ impl Oasis {
         least
     }
 
-    /// The latent `[h, w, channels]` of a picture, u8 RGB `[H, W, 3]`.
+    /// The velocity that the transformer predicts for a latent at a noise level from 0 to 999, after the frames of
+    /// `context`.
     ///
     /// # Errors
-    /// Returns an error if the picture has another size.
-    pub fn encode(&mut self, picture: &[u8]) -> Result<Vec<f32>> {
-        let len = self.info.image_len();
-        if picture.len() != len {
-            let [height, width] = self.info.image;
+    /// Returns an error if an argument does not fit, or if a number is not finite.
+    pub fn velocity(
+        &mut self,
+        context: &[Arc<Frame>],
+        noisy: &Frame,
+        level: usize,
+        params: &DdimParams,
+    ) -> Result<Vec<f32>> {
+        if level >= LEVELS {
             return Err(Error::Argument(format!(
-                "a picture of {} bytes, expected {len}: {height}×{width} in RGB",
-                picture.len()
+                "noise level {level}: expected 0 to {}",
+                LEVELS - 1
             )));
         }
-        Ok(self.autoencoder.encode(&self.workers, picture))
+        self.see(context, params)?;
+        self.window().check_latent(&noisy.latent)?;
+        let conditions = self.conditions([level], &noisy.controls);
+        self.transformer
+            .predict(&self.workers, &noisy.latent, context.len(), &conditions, 0)
     }
 
-    /// The picture of a latent, `[H, W, 3]`; 0 is black and 1 is white, but values can lie outside.
-    ///
-    /// # Errors
-    /// Returns an error if the latent has another length.
-    pub fn decode(&mut self, latent: &[f32]) -> Result<Vec<f32>> {
-        self.check_latent(latent)?;
-        Ok(self.autoencoder.decode(&self.workers, latent))
+    fn conditions(&self, levels: impl IntoIterator<Item = usize>, action: &[f32]) -> Conditions {
+        let passes = levels.into_iter().map(|level| Condition { level, action });
+        let passes: Vec<Condition> = passes.collect();
+        self.transformer.conditions(&self.workers, &passes)
     }
+}
 
-    fn check_latent(&self, latent: &[f32]) -> Result<()> {
-        let len = self.info.latent_len();
-        if latent.len() == len {
-            return Ok(());
+impl WindowNetwork for Oasis {
+    type Sampler = DdimParams;
+
+    fn window(&self) -> WindowInfo {
+        WindowInfo {
+            image: self.info.image,
+            latent_len: self.info.latent.iter().product(),
+            window: MAX_WINDOW,
+            actions: actions().len(),
+            axes: axes().len(),
         }
-        Err(Error::Argument(format!(
-            "a latent of {} numbers, expected {len}",
-            latent.len()
-        )))
     }
 
-    /// Computes keys and values of the frames of a window, unless they are there. [`Self::next_latent`] does so first.
-    ///
-    /// # Errors
-    /// Returns an error if there are too many frames, or if one does not fit.
-    pub fn see(&mut self, context: &[Arc<Frame>], params: &DdimParams) -> Result<()> {
+    fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+
+    fn set_threads(&mut self, threads: usize) -> Result<()> {
+        self.workers = Workers::new(threads)?;
+        self.transformer.reserve(threads);
+        self.autoencoder.reserve(threads);
+        Ok(())
+    }
+
+    fn set_fastest_threads(&mut self) -> Result<()> {
+        let threads = fastest_threads(|threads| -> Result<Duration> {
+            self.set_threads(threads)?;
+            Ok(self.time_of_layer())
+        })?;
+        self.set_threads(threads)
+    }
+
+    fn check(&self, sampler: &DdimParams) -> Result<()> {
+        sampler.check()
+    }
+
+    fn controls(&self, action: &Action) -> Vec<f32> {
+        controls(action).to_vec()
+    }
+
+    fn encode_all(&mut self, pictures: &[&[u8]]) -> Result<Vec<Vec<f32>>> {
+        let info = self.window();
+        let latent = |picture: &&[u8]| {
+            info.check_picture(picture)?;
+            Ok(self.autoencoder.encode(&self.workers, picture))
+        };
+        pictures.iter().map(latent).collect()
+    }
+
+    fn see(&mut self, context: &[Arc<Frame>], params: &DdimParams) -> Result<()> {
         params.check()?;
-        if context.len() >= MAX_WINDOW {
-            return Err(Error::Argument(format!(
-                "{} frames of context, expected fewer than {MAX_WINDOW}",
-                context.len()
-            )));
-        }
-        for frame in context {
-            self.check_latent(&frame.latent)?;
-        }
+        self.window().check_context(context)?;
         let level = params.context_level();
         if level != self.cached_level {
             self.cached.clear();
             self.cached_level = level;
         }
-        let pairs = self.cached.iter().zip(context);
-        let known = pairs.take_while(|(a, b)| Arc::ptr_eq(a, b)).count();
+        let known = known_frames(&self.cached, context);
         self.cached.truncate(known);
         let new = &context[known..];
         let conditions: Vec<Condition> = new
@@ -274,47 +256,17 @@ impl Oasis {
         Ok(())
     }
 
-    /// The velocity that the transformer predicts for a latent at a noise level from 0 to 999, after the frames of
-    /// `context`.
-    ///
-    /// # Errors
-    /// Returns an error if an argument does not fit, or if a number is not finite.
-    pub fn velocity(
+    fn next_latent(
         &mut self,
         context: &[Arc<Frame>],
-        noisy: &Frame,
-        level: usize,
-        params: &DdimParams,
-    ) -> Result<Vec<f32>> {
-        if level >= LEVELS {
-            return Err(Error::Argument(format!(
-                "noise level {level}: expected 0 to {}",
-                LEVELS - 1
-            )));
-        }
-        self.see(context, params)?;
-        self.check_latent(&noisy.latent)?;
-        let conditions = self.conditions([level], &noisy.controls);
-        self.transformer
-            .predict(&self.workers, &noisy.latent, context.len(), &conditions, 0)
-    }
-
-    /// The latent of the frame that `controls` lead to after the frames of `context`. `initial` are the standard normal
-    /// numbers that it starts from.
-    ///
-    /// # Errors
-    /// Returns an error if an argument does not fit, or if the transformer predicts a number that is not finite.
-    pub fn next_latent(
-        &mut self,
-        context: &[Arc<Frame>],
-        controls: &[f32; CONTROLS],
+        controls: &[f32],
         params: &DdimParams,
         initial: Vec<f32>,
     ) -> Result<Vec<f32>> {
         /// Beyond which noise is cut off.
         const MOST: f32 = 20.0;
         self.see(context, params)?;
-        self.check_latent(&initial)?;
+        self.window().check_latent(&initial)?;
         let steps = steps(params.steps)?;
         let conditions = self.conditions(steps.iter().map(|step| step.level), controls);
         let mut latent = initial;
@@ -332,13 +284,8 @@ impl Oasis {
         Ok(latent)
     }
 
-    fn conditions(
-        &self,
-        levels: impl IntoIterator<Item = usize>,
-        action: &[f32; CONTROLS],
-    ) -> Conditions {
-        let passes = levels.into_iter().map(|level| Condition { level, action });
-        let passes: Vec<Condition> = passes.collect();
-        self.transformer.conditions(&self.workers, &passes)
+    fn decode(&mut self, latent: &[f32]) -> Result<Vec<f32>> {
+        self.window().check_latent(latent)?;
+        Ok(self.autoencoder.decode(&self.workers, latent))
     }
 }

@@ -1,7 +1,7 @@
 //! The noise levels of diffusion in a thousand steps, and DDIM (Song et al., *Denoising Diffusion Implicit Models*,
 //! 2021) between them.
 
-use crate::{Error, Result};
+use driftless_published::{Error, Result};
 
 /// Noise levels, from 0 to 999.
 pub const LEVELS: usize = 1000;

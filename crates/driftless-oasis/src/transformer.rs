@@ -5,15 +5,14 @@
 mod blocks;
 
 use driftless_engine::kernels::{RowLayout, Workers};
+use driftless_published::{
+    Activation, Cache, Error, Linear, Result, Shape, Sides, Weights, layer_norm,
+};
 
 use self::blocks::{Block, Half, Modulation};
-use crate::attention::{Scratch, Shape};
-use crate::cache::Cache;
+use crate::attention::Scratch;
 use crate::controls::CONTROLS;
-use crate::linear::{Activation, Linear, layer_norm};
 use crate::rotary::{Rotary, frame_frequencies, pixel_frequencies};
-use crate::weights::{Sides, Weights};
-use crate::{Error, Result};
 
 /// Size of a head where the file does not tell it.
 const HEAD: usize = 64;
@@ -62,7 +61,7 @@ pub(crate) struct Condition<'a> {
     /// The noise level, from 0 for clean to 999.
     pub level: usize,
     /// What was done before the frame.
-    pub action: &'a [f32; CONTROLS],
+    pub action: &'a [f32],
 }
 
 impl Transformer {
@@ -157,7 +156,11 @@ impl Transformer {
         };
         let hidden = apply(&self.time[0], &waves, Activation::Silu);
         let mut condition = apply(&self.time[1], &hidden, Activation::None);
-        let actions: Vec<f32> = passes.iter().flat_map(|pass| *pass.action).collect();
+        let actions: Vec<f32> = passes
+            .iter()
+            .flat_map(|pass| pass.action)
+            .copied()
+            .collect();
         let actions = apply(&self.action, &actions, Activation::None);
         for (x, action) in condition.iter_mut().zip(actions) {
             let sum = *x + action;
@@ -253,13 +256,17 @@ impl Transformer {
             t.attend(workers, &self.space);
             space.finish(workers, &mut self.x, &in_space, t);
             time.project(workers, &self.x, &in_time, t);
+            let Scratch { qkv, attended, .. } = t;
+            for row in qkv.chunks_exact_mut(3 * self.shape.width()) {
+                for vector in row[..2 * self.shape.width()].chunks_exact_mut(self.shape.d) {
+                    self.frames.rotate(position, vector);
+                }
+            }
             if !whole && layer + 1 == self.blocks.len() {
-                self.cache.write(layer, position, &self.frames, &mut t.qkv);
+                self.cache.write(layer, position, qkv);
                 return;
             }
-            let Scratch { qkv, attended, .. } = t;
-            self.cache
-                .attend(workers, layer, position, &self.frames, qkv, attended);
+            self.cache.attend(workers, layer, position, qkv, attended);
             time.finish(workers, &mut self.x, &in_time, t);
         }
     }

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use driftless_oasis::{Oasis, OasisFiles};
+use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles, refuse_foreign};
+use driftless_published::{Error, WindowNetwork as _, World, WorldParams};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn one_line(error: &driftless_oasis::Error) -> String {
+fn one_line(error: &Error) -> String {
     let message = error.to_string();
     assert_eq!(message.lines().count(), 1, "{message}");
     message
@@ -101,8 +102,8 @@ fn torch_file_gives_the_same_network() {
     let found = OasisFiles::inside(folder.path()).unwrap().unwrap();
     let of = |files: &OasisFiles| {
         let oasis = Oasis::read_sized(files, LATENT).unwrap();
-        let mut world = driftless_oasis::World::new(oasis);
-        let params = driftless_oasis::WorldParams::seeded(1);
+        let mut world = World::new(oasis);
+        let params = WorldParams::seeded(MAX_WINDOW, 1);
         world.step(&1.into(), &params).unwrap();
         world.image().to_vec()
     };
@@ -150,7 +151,8 @@ fn foreign_models_are_named() {
     ] {
         let tensors = [(tensor.to_owned(), (vec![1], vec![0, 0]))].into();
         write(&path, &tensors);
-        let message = one_line(&OasisFiles::beside(&path).unwrap_err());
+        assert_eq!(OasisFiles::beside(&path).unwrap(), None);
+        let message = one_line(&refuse_foreign(&path).unwrap_err());
         assert!(
             message.contains(what) && message.contains("a.safetensors"),
             "{message}"
@@ -250,7 +252,7 @@ fn numbers_that_are_not_finite_are_refused() {
 #[test]
 fn pictures_of_another_size_are_refused() {
     let mut oasis = common::oasis().unwrap();
-    let message = one_line(&oasis.encode(&[0; 12]).unwrap_err());
+    let message = one_line(&oasis.encode_all(&[&[0; 12]]).unwrap_err());
     assert!(
         message.contains("12 bytes, expected 2304: 24×32 in RGB"),
         "{message}"

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use driftless_engine::testing::{assert_near, read_arrays};
 use driftless_oasis::controls::CONTROLS;
-use driftless_oasis::{DdimParams, Frame, Oasis};
+use driftless_oasis::{DdimParams, Oasis};
+use driftless_published::{Frame, WindowNetwork as _};
 
 use common::data;
 
@@ -42,15 +43,15 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 fn frame(latent: &[f32], controls: &[f32]) -> Frame {
     Frame {
         latent: latent.to_vec(),
-        controls: controls.try_into().unwrap(),
+        controls: controls.to_vec(),
     }
 }
 
 #[test]
 fn encoder_matches() {
     let arrays = arrays();
-    let latent = oasis().encode(&bytes(&arrays["image"])).unwrap();
-    assert_near(&latent, &arrays["latent"], 1e-4);
+    let latents = oasis().encode_all(&[&bytes(&arrays["image"])]).unwrap();
+    assert_near(&latents[0], &arrays["latent"], 1e-4);
 }
 
 #[test]
@@ -109,13 +110,12 @@ fn rollout(
     let mut actions = array("actions").chunks(CONTROLS);
     let mut frames = Vec::new();
     for image in array("prompt").chunks(FRAME) {
-        let latent = oasis.encode(&bytes(image)).unwrap();
-        frames.push(Arc::new(frame(&latent, actions.next().unwrap())));
+        let latents = oasis.encode_all(&[&bytes(image)]).unwrap();
+        frames.push(Arc::new(frame(&latents[0], actions.next().unwrap())));
     }
     for (noise, action) in array("noise").chunks(LEN).zip(actions) {
         let context = &frames[(frames.len() + 1).saturating_sub(WINDOW)..];
-        let controls = action.try_into().unwrap();
-        let latent = oasis.next_latent(context, &controls, &params, noise.to_vec());
+        let latent = oasis.next_latent(context, action, &params, noise.to_vec());
         frames.push(Arc::new(frame(&latent.unwrap(), action)));
     }
     let picture = |frame: &Arc<Frame>| oasis.decode(&frame.latent).unwrap();

@@ -9,12 +9,13 @@
 mod common;
 
 use driftless_data::{Action, Clip};
-use driftless_oasis::{DdimParams, World, WorldParams};
+use driftless_oasis::{DdimParams, MAX_WINDOW, Oasis};
+use driftless_published::{World, WorldParams};
 
 /// Bytes of a frame: 24×32 pixels.
 const FRAME: usize = 24 * 32 * 3;
 
-fn world() -> World {
+fn world() -> World<Oasis> {
     World::new(common::oasis().unwrap())
 }
 
@@ -28,18 +29,22 @@ fn clip(frames: usize) -> Clip {
 }
 
 /// A short window, so that it moves, and few steps.
-fn params(seed: u64) -> WorldParams {
+fn params(seed: u64) -> WorldParams<DdimParams> {
     WorldParams {
-        ddim: DdimParams {
+        sampler: DdimParams {
             steps: 2,
             ..DdimParams::default()
         },
         window: 3,
-        ..WorldParams::seeded(seed)
+        ..WorldParams::seeded(MAX_WINDOW, seed)
     }
 }
 
-fn play(world: &mut World, actions: &[u32], params: &WorldParams) -> Vec<Vec<u8>> {
+fn play(
+    world: &mut World<Oasis>,
+    actions: &[u32],
+    params: &WorldParams<DdimParams>,
+) -> Vec<Vec<u8>> {
     let frame = |action: &u32| {
         world.step(&(*action).into(), params).unwrap();
         world.image().to_vec()
@@ -112,7 +117,7 @@ fn actions_and_axes_change_the_frame() {
 #[test]
 fn settings_change_from_one_frame_to_the_next() {
     let base = params(0);
-    let with = |change: &dyn Fn(&mut WorldParams)| {
+    let with = |change: &dyn Fn(&mut WorldParams<DdimParams>)| {
         let mut world = world();
         play(&mut world, &[1, 1, 1], &base);
         let mut params = base;
@@ -121,8 +126,8 @@ fn settings_change_from_one_frame_to_the_next() {
     };
     let frames = with(&|_| {});
     assert!(frames == with(&|_| {}));
-    assert!(frames != with(&|params| params.ddim.steps = 3));
-    assert!(frames != with(&|params| params.ddim.stabilization = 400));
+    assert!(frames != with(&|params| params.sampler.steps = 3));
+    assert!(frames != with(&|params| params.sampler.stabilization = 400));
     assert!(frames != with(&|params| params.window = 2));
     assert!(frames != with(&|params| params.temperature = 0.5));
 }
@@ -142,16 +147,16 @@ fn long_clips_leave_their_last_frames() {
 fn wrong_arguments_are_named() {
     let mut world = world();
     let before = world.snapshot().clone();
-    let mut error = |action: Action, change: &dyn Fn(&mut WorldParams)| {
+    let mut error = |action: Action, change: &dyn Fn(&mut WorldParams<DdimParams>)| {
         let mut params = params(0);
         change(&mut params);
         world.step(&action, &params).unwrap_err().to_string()
     };
     for (found, what) in [
         (error(99.into(), &|_| {}), "unknown action 99"),
-        (error(Action::IDLE, &|p| p.ddim.steps = 0), "steps 0"),
+        (error(Action::IDLE, &|p| p.sampler.steps = 0), "steps 0"),
         (
-            error(Action::IDLE, &|p| p.ddim.stabilization = 1001),
+            error(Action::IDLE, &|p| p.sampler.stabilization = 1001),
             "stabilization level 1001",
         ),
         (error(Action::IDLE, &|p| p.window = 33), "window 33"),

@@ -21,9 +21,9 @@ pub enum Error {
     /// A published world of DIAMOND's: see [`driftless_diamond::Error`].
     #[error(transparent)]
     Diamond(#[from] driftless_diamond::Error),
-    /// A published world of Oasis's: see [`driftless_oasis::Error`].
+    /// Another published world: see [`driftless_published::Error`].
     #[error(transparent)]
-    Oasis(#[from] driftless_oasis::Error),
+    Published(#[from] driftless_published::Error),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),
@@ -64,7 +64,7 @@ impl Error {
             Self::Engine(error) => error.is_argument(),
             Self::Simulator(error) => error.is_argument(),
             Self::Diamond(error) => error.is_argument(),
-            Self::Oasis(error) => error.is_argument(),
+            Self::Published(error) => error.is_argument(),
             _ => false,
         }
     }
@@ -75,7 +75,7 @@ impl Error {
             Self::Flow(error) => error.is_not_finite(),
             Self::Engine(error) => error.is_not_finite(),
             Self::Diamond(error) => error.is_not_finite(),
-            Self::Oasis(error) => error.is_not_finite(),
+            Self::Published(error) => error.is_not_finite(),
             _ => false,
         }
     }

@@ -121,8 +121,8 @@ pub enum PlayerSnapshot {
     Simulated(SimulatorSnapshot),
     /// Of a published world of DIAMOND's.
     Diamond(driftless_diamond::WorldSnapshot),
-    /// Of a published world of Oasis's.
-    Oasis(driftless_oasis::WorldSnapshot),
+    /// Of a published world whose network sees a window of frames.
+    Published(driftless_published::WorldSnapshot),
 }
 
 impl PlayerSnapshot {
@@ -135,7 +135,7 @@ impl PlayerSnapshot {
             }
             Self::Simulated(snapshot) => 4 * snapshot.state.len(),
             Self::Diamond(snapshot) => snapshot.bytes(),
-            Self::Oasis(snapshot) => snapshot.bytes(),
+            Self::Published(snapshot) => snapshot.bytes(),
         }
     }
 
@@ -145,7 +145,7 @@ impl PlayerSnapshot {
             Self::Learned(snapshot) => Some(&snapshot.image),
             Self::Simulated(_) => None,
             Self::Diamond(snapshot) => Some(snapshot.image()),
-            Self::Oasis(snapshot) => Some(&snapshot.image),
+            Self::Published(snapshot) => Some(&snapshot.image),
         }
     }
 

@@ -168,6 +168,11 @@ mod tests {
         let held = held.with_axes(&driftless_oasis::controls::axes()).unwrap();
         assert_eq!(held.chords_of(3), [[Key::Num1]]);
         assert!(held.has_input(&[AxisInput::MouseX]));
+        let held = KeyMap::new(&driftless_dreamer::controls::actions()).unwrap();
+        let held = held
+            .with_axes(&driftless_dreamer::controls::axes(16))
+            .unwrap();
+        assert_eq!(held.axes().len(), 16);
         let numbered = driftless_diamond::atari::actions("unknown", 12);
         assert_eq!(KeyMap::new(&numbered).unwrap().chords_of(9), [[Key::Num9]]);
     }

@@ -91,9 +91,7 @@ impl SamplerLimits {
     /// The limits of a dynamics network.
     pub fn new(dynamics: &DynamicsConfig) -> Self {
         Self {
-            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
-                .take_while(|steps| *steps <= dynamics.k_max)
-                .collect(),
+            steps: powers_of_two(dynamics.k_max),
             context: (dynamics.stem_frames + 1)..=dynamics.context,
             guidance: dynamics.unknown_action,
             memory: dynamics.remembers(),
@@ -111,9 +109,7 @@ impl SamplerLimits {
         };
         let most = ends("steps").map_or(1, |steps| *steps.end());
         Self {
-            steps: std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
-                .take_while(|steps| *steps <= most.max(1))
-                .collect(),
+            steps: powers_of_two(most.max(1)),
             context: ends("context")
                 .filter(|context| !context.is_empty())
                 .unwrap_or(1..=usize::MAX),
@@ -130,6 +126,7 @@ impl SamplerLimits {
         let (steps, context) = match sampler {
             PublishedSampler::Edm => (vec![1, 2, 3, 5, 10], 1..=usize::MAX),
             PublishedSampler::Ddim { window } => (vec![2, 4, 6, 10, 20], 1..=window),
+            PublishedSampler::Shortcut { window, k_max } => (powers_of_two(k_max), 1..=window),
         };
         Self {
             steps,
@@ -141,6 +138,13 @@ impl SamplerLimits {
             agent: false,
         }
     }
+}
+
+/// 1, 2, 4, … up to `most`.
+fn powers_of_two(most: usize) -> Vec<usize> {
+    std::iter::successors(Some(1_usize), |steps| steps.checked_mul(2))
+        .take_while(|steps| *steps <= most)
+        .collect()
 }
 
 #[cfg(test)]

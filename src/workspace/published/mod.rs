@@ -1,14 +1,17 @@
 //! Published checkpoints: which files are one, and the playable world in them.
 
 pub mod diamond;
+pub mod dreamer;
 pub mod oasis;
+mod window;
 
 use std::path::{Path, PathBuf};
 
 use driftless_data::{Clip, PathError as _};
+use driftless_dreamer::DreamerFiles;
 use driftless_engine::{DeviceChoice, DeviceOptions};
 use driftless_model::checkpoint::CONFIG;
-use driftless_oasis::OasisFiles;
+use driftless_oasis::{OasisFiles, refuse_foreign};
 
 use super::PlayableWorld;
 use crate::{Error, Result};
@@ -25,6 +28,8 @@ pub enum Published {
     Diamond(PathBuf),
     /// Oasis: its two files.
     Oasis(OasisFiles),
+    /// Dreamer 4 in PyTorch: its two files.
+    Dreamer(DreamerFiles),
 }
 
 impl Published {
@@ -44,6 +49,9 @@ impl Published {
         if let Some(files) = OasisFiles::inside(path)? {
             return Ok(Some(Self::Oasis(files)));
         }
+        if let Some(files) = DreamerFiles::inside(path)? {
+            return Ok(Some(Self::Dreamer(files)));
+        }
         Ok(single_torch_file(path)?.map(Self::Diamond))
     }
 
@@ -58,11 +66,18 @@ impl Published {
             return Err(Error::invalid(file, what));
         }
         // What is damaged is told by whoever reads the weights.
-        match OasisFiles::beside(file) {
-            Ok(Some(files)) => Ok(Some(Self::Oasis(files))),
-            Err(error) if !torch || error.is_missing() => Err(error.into()),
-            Ok(None) | Err(_) => Ok(Some(Self::Diamond(file.to_owned()))),
+        let oasis = OasisFiles::beside(file).map(|files| files.map(Self::Oasis));
+        let found = match oasis {
+            Ok(None) => DreamerFiles::beside(file).map(|files| files.map(Self::Dreamer)),
+            found => found,
+        };
+        match found {
+            Ok(Some(published)) => return Ok(Some(published)),
+            Err(error) if !torch || error.is_missing() => return Err(error.into()),
+            Ok(None) | Err(_) => {}
         }
+        refuse_foreign(file)?;
+        Ok(Some(Self::Diamond(file.to_owned())))
     }
 
     /// The playable world. `clip` is a file for [`starting_clip::read`](super::starting_clip::read); without one, the
@@ -75,7 +90,8 @@ impl Published {
         self.check_device(device)?;
         match self {
             Self::Diamond(file) => diamond::open(file, device, clip),
-            Self::Oasis(files) => oasis::open(files, device, clip),
+            Self::Oasis(files) => oasis::read(files)?.open(device, clip),
+            Self::Dreamer(files) => dreamer::read(files)?.open(device, clip),
         }
     }
 
@@ -91,7 +107,8 @@ impl Published {
         self.check_device(device)?;
         match self {
             Self::Diamond(file) => diamond::open_with_clips(file, device, clips),
-            Self::Oasis(files) => oasis::open_with_clips(files, device, clips),
+            Self::Oasis(files) => Ok(oasis::read(files)?.playable(device, clips)),
+            Self::Dreamer(files) => Ok(dreamer::read(files)?.playable(device, clips)),
         }
     }
 
@@ -103,6 +120,7 @@ impl Published {
         let file = match self {
             Self::Diamond(file) => file,
             Self::Oasis(files) => &files.transformer,
+            Self::Dreamer(files) => &files.dynamics,
         };
         Err(Error::Argument(format!(
             "--device: {} is computed on the CPU, expected auto or cpu",

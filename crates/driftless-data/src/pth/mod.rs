@@ -6,7 +6,9 @@ mod rebuild;
 mod values;
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -24,6 +26,8 @@ const MAX_PICKLE: u64 = 64 << 20;
 /// The first pickle of a file from before 2020 is this number.
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const ZIP: &[u8] = b"PK\x03\x04";
+/// What checkpoints call their state dict.
+const STATE_DICTS: [&str; 3] = ["state_dict", "model", "dynamics"];
 
 /// A tensor of 32-bit floats, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,20 +38,37 @@ pub struct PthTensor {
     pub values: Vec<f32>,
 }
 
+/// An option that a model was trained with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// A number, whole or not.
+    Number(f64),
+    /// Whether something is so.
+    Flag(bool),
+    /// A text.
+    Text(String),
+}
+
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Text(text) => write!(f, "`{text}`"),
+        }
+    }
+}
+
 /// Reads all tensors of floats (16, 32 or 64 bits) of a state dict by their names. Others, such as counters of
 /// integers, are left out.
 ///
 /// # Errors
 /// Returns an error if the file is larger than 4 GiB, is none of PyTorch's, is cut off, or holds no tensor.
 pub fn read(path: &Path) -> Result<BTreeMap<String, PthTensor>> {
-    let bytes = read_source(path, MAX_FILE)?;
     let wrong = |what: String| wrong(path, &what);
-    let (state, storages) = if bytes.starts_with(ZIP) {
-        from_zip(&bytes)
-    } else if bytes.starts_with(MAGIC) {
-        from_pickles(&bytes)
-    } else {
-        Err("it is neither a zip archive nor begins with PyTorch's number".into())
+    let (state, storages) = match archive(path)? {
+        Some(file) => from_zip(file),
+        None => from_pickles(&read_source(path, MAX_FILE)?),
     }
     .map_err(wrong)?;
     let mut tensors = BTreeMap::new();
@@ -83,6 +104,47 @@ fn wrong(path: &Path, what: &str) -> Error {
 /// # Errors
 /// As [`read`], but that the values may be missing and a state dict may hold no tensor.
 pub fn names(path: &Path) -> Result<Vec<String>> {
+    let Some(file) = archive(path)? else {
+        return Ok(read(path)?.into_keys().collect());
+    };
+    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string());
+    let state = zip.and_then(|mut zip| pickle_of(&mut zip));
+    let (state, _) = state.map_err(|what| wrong(path, &what))?;
+    let tensors = state_dict(&state).into_iter();
+    Ok(tensors.map(|(name, _)| name).collect())
+}
+
+/// What a model was trained with, by its options' names: the numbers, flags and texts of the dict that a checkpoint
+/// keeps as `args` beside its state dict. Empty if there is none.
+///
+/// # Errors
+/// As [`names`].
+pub fn arguments(path: &Path) -> Result<BTreeMap<String, Argument>> {
+    let Some(file) = archive(path)? else {
+        return Ok(BTreeMap::new());
+    };
+    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string());
+    let state = zip.and_then(|mut zip| pickle_of(&mut zip));
+    let (state, _) = state.map_err(|what| wrong(path, &what))?;
+    let Some(arguments) = inner_dict(&state, "args") else {
+        return Ok(BTreeMap::new());
+    };
+    let argument = |(name, value): &(Value, Value)| {
+        let Value::Text(name) = name else { return None };
+        let value = match value {
+            Value::Int(value) => Argument::Number(*value as f64),
+            Value::Float(value) => Argument::Number(*value),
+            Value::Flag(value) => Argument::Flag(*value),
+            Value::Text(value) => Argument::Text(value.to_string()),
+            _ => return None,
+        };
+        Some((name.to_string(), value))
+    };
+    Ok(arguments.iter().filter_map(argument).collect())
+}
+
+/// Opens a file of at most [`MAX_FILE`] bytes if it is a zip archive.
+fn archive(path: &Path) -> Result<Option<File>> {
     let io = |e| Error::io(path, e);
     let mut file = open_source(path)?;
     let mut start = Vec::new();
@@ -91,41 +153,40 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
         .read_to_end(&mut start)
         .map_err(io)?;
     if start != ZIP {
-        return Ok(read(path)?.into_keys().collect());
+        return Ok(None);
     }
     file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string());
-    let state = zip.and_then(|mut zip| pickle_of(&mut zip));
-    let (state, _) = state.map_err(|what| wrong(path, &what))?;
-    let tensors = state_dict(&state).into_iter();
-    Ok(tensors.map(|(name, _)| name).collect())
+    if file.metadata().map_err(io)?.len() > MAX_FILE {
+        let what = format!("is larger than {} MiB", MAX_FILE >> 20);
+        return Err(Error::invalid(path, what));
+    }
+    Ok(Some(file))
 }
 
 /// The values of all storages, by their keys.
 type Storages = BTreeMap<String, Vec<u8>>;
 
-/// An archive: `NAME/data.pkl`, and the storages as `NAME/data/KEY`.
-fn from_zip(bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
-    let names = zip
-        .file_names()
-        .filter_map(|name| Some(name.ok()?.into_owned()));
-    let names: Vec<String> = names.collect();
+/// An archive: `NAME/data.pkl`, and the storages as `NAME/data/KEY`. Only those of the state dict are read: an
+/// optimizer's are larger.
+fn from_zip(file: File) -> pickle::Result<(Pickle, Storages)> {
+    let mut left = file.metadata().map_err(|e| e.to_string())?.len();
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string())?;
     let (state, folder) = pickle_of(&mut zip)?;
     let order = entry(&mut zip, &format!("{folder}byteorder"), 16).unwrap_or_default();
     if order == b"big" {
         return Err("its numbers are big-endian".into());
     }
     let mut storages = Storages::new();
-    // PyTorch does not compress: all storages together are no larger than the file.
-    let mut left = bytes.len() as u64;
-    for name in &names {
-        let Some(key) = name.strip_prefix(&format!("{folder}data/")) else {
+    for (_, tensor) in state_dict(&state) {
+        let key = &tensor.storage.key;
+        let name = format!("{folder}data/{key}");
+        if storages.contains_key(key) || zip.index_for_name(&name).is_none() {
             continue;
-        };
-        let data = entry(&mut zip, name, left)?;
+        }
+        // PyTorch does not compress: all storages together are no larger than the file.
+        let data = entry(&mut zip, &name, left)?;
         left -= data.len() as u64;
-        storages.insert(key.to_owned(), data);
+        storages.insert(key.clone(), data);
     }
     Ok((state, storages))
 }
@@ -157,6 +218,9 @@ fn entry(zip: &mut ZipArchive<impl Read + Seek>, name: &str, most: u64) -> pickl
 /// A row of pickles: PyTorch's number, version, sizes of types, the state dict, and the keys of the storages. Then, for
 /// each key, the number of values (i64) and the values.
 fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("it is neither a zip archive nor begins with PyTorch's number".into());
+    }
     for _ in 0..3 {
         pickle::read(&mut bytes)?;
     }
@@ -190,21 +254,34 @@ fn from_pickles(mut bytes: &[u8]) -> pickle::Result<(Pickle, Storages)> {
     Ok((state, storages))
 }
 
-/// The tensors of a state dict, or of the one in a checkpoint's `state_dict`.
+/// The tensors of a state dict, or of the one that a checkpoint holds beside other things.
 fn state_dict(state: &Pickle) -> Vec<(String, Rc<Tensor>)> {
     let Value::Dict(index) = state.root else {
         return Vec::new();
     };
-    let tensors = tensors(state.dict(index));
-    if !tensors.is_empty() {
-        return tensors;
+    let outer = tensors(state.dict(index));
+    if !outer.is_empty() {
+        return outer;
     }
+    let inner = STATE_DICTS
+        .iter()
+        .filter_map(|name| inner_dict(state, name));
+    inner
+        .map(tensors)
+        .find(|tensors| !tensors.is_empty())
+        .unwrap_or_default()
+}
+
+/// The pairs of a dict inside of the outermost one.
+fn inner_dict<'a>(state: &'a Pickle, name: &str) -> Option<&'a [(Value, Value)]> {
+    let Value::Dict(index) = state.root else {
+        return None;
+    };
     let mut pairs = state.dict(index).iter();
-    let inner = pairs.find_map(|(name, value)| match (name, value) {
-        (Value::Text(name), Value::Dict(inner)) if &**name == "state_dict" => Some(*inner),
+    pairs.find_map(|(key, value)| match (key, value) {
+        (Value::Text(key), Value::Dict(inner)) if **key == *name => Some(state.dict(*inner)),
         _ => None,
-    });
-    inner.map_or_else(Vec::new, |inner| self::tensors(state.dict(inner)))
+    })
 }
 
 /// The tensors of a dict, by their names.

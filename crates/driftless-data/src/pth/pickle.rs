@@ -183,10 +183,12 @@ impl Machine<'_, '_> {
             }
             0x8a => self.long()?,
             b'G' => {
-                self.take(8)?;
-                self.push(Value::Other);
+                let bytes = self.take(8)?.try_into().map_err(|_| "cut off")?;
+                self.push(Value::Float(f64::from_be_bytes(bytes)));
             }
-            b'N' | 0x88 | 0x89 => self.push(Value::Other),
+            b'N' => self.push(Value::Other),
+            0x88 => self.push(Value::Flag(true)),
+            0x89 => self.push(Value::Flag(false)),
             b'X' | b'T' => self.string(4)?,
             b'U' | 0x8c => self.string(1)?,
             _ => return Ok(false),

@@ -7,6 +7,8 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Int(i64),
+    Float(f64),
+    Flag(bool),
     Text(Rc<str>),
     /// A name: `module name`.
     Global(Rc<str>),

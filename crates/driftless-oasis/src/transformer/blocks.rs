@@ -1,11 +1,9 @@
 //! The blocks of the transformer.
 
 use driftless_engine::kernels::Workers;
+use driftless_published::{Activation, Linear, Result, Sides, Weights, layer_norm};
 
-use crate::Result;
 use crate::attention::Scratch;
-use crate::linear::{Activation, Linear, layer_norm};
-use crate::weights::{Sides, Weights};
 
 /// Attention over space, then over time.
 pub(super) struct Block {

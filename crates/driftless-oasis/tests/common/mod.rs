@@ -20,6 +20,6 @@ pub fn files() -> OasisFiles {
     }
 }
 
-pub fn oasis() -> Result<Oasis, driftless_oasis::Error> {
+pub fn oasis() -> Result<Oasis, driftless_published::Error> {
     Oasis::read_sized(&files(), LATENT)
 }

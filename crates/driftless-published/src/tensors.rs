@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{Error, Result};
 
 /// The extension of `safetensors` files.
-pub(crate) const SAFETENSORS: &str = "safetensors";
+const SAFETENSORS: &str = "safetensors";
 /// Extensions of PyTorch's files.
 const TORCH: [&str; 2] = ["pt", "pth"];
 /// The longest header of a `safetensors` file, as its own library has it.
@@ -25,9 +25,10 @@ const MAX_HEADER: u64 = 100_000_000;
 const METADATA: &str = "__metadata__";
 
 /// A tensor of 32-bit floats, in row-major order.
-pub(crate) struct Tensor {
+pub struct Tensor {
     /// Its sides, slowest first.
     pub shape: Vec<usize>,
+    /// Its values.
     pub values: Vec<f32>,
 }
 
@@ -51,11 +52,12 @@ struct Safetensors {
 }
 
 /// Whether a file's name ends as one that holds weights.
-pub(crate) fn has_weights(path: &Path) -> bool {
+pub fn has_weights(path: &Path) -> bool {
     is_safetensors(path) || TORCH.iter().any(|known| has_extension(path, known))
 }
 
-pub(crate) fn is_safetensors(path: &Path) -> bool {
+/// Whether a file's name ends as that of a `safetensors` file.
+pub fn is_safetensors(path: &Path) -> bool {
     has_extension(path, SAFETENSORS)
 }
 
@@ -68,7 +70,7 @@ fn has_extension(path: &Path, known: &str) -> bool {
 ///
 /// # Errors
 /// Returns an error if the file is damaged.
-pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
+pub fn names(path: &Path) -> Result<Vec<String>> {
     if is_safetensors(path) {
         let file = Safetensors::open(path)?;
         return Ok(file.entries.into_keys().collect());
@@ -89,6 +91,14 @@ impl Tensors {
         };
         let path = path.to_path_buf();
         Ok(Self { path, source })
+    }
+
+    /// Leaves out a prefix that all names have.
+    pub(crate) fn strip_prefix(&mut self, prefix: &str) {
+        match &mut self.source {
+            Source::Safetensors(file) => strip(&mut file.entries, prefix),
+            Source::Torch(tensors) => strip(tensors, prefix),
+        }
     }
 
     /// The sides of a tensor that is left.
@@ -119,6 +129,14 @@ impl Tensors {
                 values: tensor.values,
             })),
         }
+    }
+}
+
+/// Leaves out a prefix if all names have it.
+fn strip<T>(tensors: &mut BTreeMap<String, T>, prefix: &str) {
+    if tensors.keys().all(|name| name.starts_with(prefix)) {
+        let short = |(name, tensor): (String, T)| (name[prefix.len()..].to_owned(), tensor);
+        *tensors = std::mem::take(tensors).into_iter().map(short).collect();
     }
 }
 

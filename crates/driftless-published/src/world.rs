@@ -7,15 +7,14 @@ use driftless_data::{Action, Clip};
 use driftless_engine::StageTimes;
 use driftless_engine::noise::{self, NoisePurpose};
 
-use crate::controls::{actions, axes, controls};
-use crate::transformer::MAX_WINDOW;
-use crate::{DdimParams, Error, Frame, Oasis, OasisInfo, Result};
+use crate::window::{Frame, WindowInfo, WindowNetwork};
+use crate::{Error, Result};
 
 /// How frames are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WorldParams {
+pub struct WorldParams<S> {
     /// The sampler.
-    pub ddim: DdimParams,
+    pub sampler: S,
     /// Frames that the network sees, the current one included.
     pub window: usize,
     /// Frames by which a full window moves on. Whenever it moves, all of it is computed again.
@@ -26,30 +25,26 @@ pub struct WorldParams {
     pub seed: u64,
 }
 
-impl WorldParams {
-    /// The published sampler with a seed.
-    pub fn seeded(seed: u64) -> Self {
+impl<S: Default> WorldParams<S> {
+    /// The published sampler with a window and a seed.
+    pub fn seeded(window: usize, seed: u64) -> Self {
         Self {
-            ddim: DdimParams::default(),
-            window: MAX_WINDOW,
+            sampler: S::default(),
+            window,
             hop: 1,
             temperature: 1.0,
             seed,
         }
     }
+}
 
-    /// Checks the parameters.
-    ///
-    /// # Errors
-    /// Returns an error that names the first that is out of its range.
-    pub fn check(&self) -> Result<()> {
-        self.ddim.check()?;
+impl<S> WorldParams<S> {
+    /// Checks the parameters, but those of the sampler, for windows of at most `most` frames.
+    fn check(&self, most: usize) -> Result<()> {
         let refuse = |what: String| Err(Error::Argument(what));
-        if !(1..=MAX_WINDOW).contains(&self.window) {
-            return refuse(format!(
-                "window {}: expected 1 to {MAX_WINDOW} frames",
-                self.window
-            ));
+        if !(1..=most).contains(&self.window) {
+            let window = self.window;
+            return refuse(format!("window {window}: expected 1 to {most} frames"));
         }
         if self.hop == 0 {
             return refuse("hop 0: expected at least 1 frame".into());
@@ -61,6 +56,14 @@ impl WorldParams {
             ));
         }
         Ok(())
+    }
+
+    /// How many of `count` finished frames have left the window of the next one.
+    fn first_of_window(&self, count: usize) -> usize {
+        match (count + 1).checked_sub(self.window) {
+            None | Some(0) => 0,
+            Some(over) => over.next_multiple_of(self.hop).min(count),
+        }
     }
 }
 
@@ -84,16 +87,16 @@ impl WorldSnapshot {
 }
 
 /// A checkpoint's world between two frames.
-pub struct World {
-    oasis: Oasis,
+pub struct World<N> {
+    network: N,
     state: WorldSnapshot,
 }
 
-impl World {
+impl<N: WindowNetwork> World<N> {
     /// The world of a checkpoint. See [`Self::clear`].
-    pub fn new(oasis: Oasis) -> Self {
+    pub fn new(network: N) -> Self {
         let mut world = Self {
-            oasis,
+            network,
             state: WorldSnapshot::default(),
         };
         world.clear();
@@ -110,19 +113,19 @@ impl World {
         };
     }
 
-    /// What the checkpoint's files say.
-    pub fn info(&self) -> OasisInfo {
-        self.oasis.info()
+    /// Sizes of the world.
+    pub fn info(&self) -> WindowInfo {
+        self.network.window()
     }
 
     /// The networks.
-    pub fn oasis_mut(&mut self) -> &mut Oasis {
-        &mut self.oasis
+    pub fn network(&self) -> &N {
+        &self.network
     }
 
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.oasis.threads()
+    /// The networks, to change them.
+    pub fn network_mut(&mut self) -> &mut N {
+        &mut self.network
     }
 
     /// Starts from the last frames of a clip, whose actions led to its frames.
@@ -142,20 +145,19 @@ impl World {
             )));
         };
         for action in &clip.actions {
-            check_action(action)?;
+            self.check_action(action)?;
         }
         // One place of the window is for the frame to be predicted.
-        let skipped = frames.len().saturating_sub(MAX_WINDOW - 1);
-        let mut window = Vec::new();
-        for (image, action) in frames.iter().zip(&clip.actions).skip(skipped) {
-            window.push(Arc::new(Frame {
-                latent: self.oasis.encode(image)?,
-                controls: controls(action),
-            }));
-        }
+        let skipped = (frames.len() + 1).saturating_sub(self.info().window);
+        let latents = self.network.encode_all(&frames[skipped..])?;
+        let actions = clip.actions[skipped..].iter();
+        let window = latents.into_iter().zip(actions).map(|(latent, action)| {
+            let controls = self.network.controls(action);
+            Arc::new(Frame { latent, controls })
+        });
         self.state = WorldSnapshot {
             frame: 0,
-            frames: window,
+            frames: window.collect(),
             image: (*last).into(),
         };
         Ok(())
@@ -166,23 +168,28 @@ impl World {
     /// # Errors
     /// Returns an error if the action or a parameter is out of its range, or if a number is not finite. The world is
     /// then as before.
-    pub fn step(&mut self, action: &Action, params: &WorldParams) -> Result<StageTimes> {
-        params.check()?;
-        check_action(action)?;
+    pub fn step(
+        &mut self,
+        action: &Action,
+        params: &WorldParams<N::Sampler>,
+    ) -> Result<StageTimes> {
+        let info = self.info();
+        params.check(info.window)?;
+        self.network.check(&params.sampler)?;
+        self.check_action(action)?;
         let frame = self.state.frame + 1;
-        let context = &self.state.frames[first_of_window(self.state.frames.len(), params)..];
+        let context = &self.state.frames[params.first_of_window(self.state.frames.len())..];
+        let (network, sampler) = (&mut self.network, &params.sampler);
         let started = Instant::now();
-        self.oasis.see(context, &params.ddim)?;
+        network.see(context, sampler)?;
         let cache = started.elapsed();
-        let mut initial = vec![0.0; self.oasis.info().latent_len()];
+        let mut initial = vec![0.0; info.latent_len];
         noise::fill(&mut initial, params.seed, frame, NoisePurpose::Initial);
         initial.iter_mut().for_each(|x| *x *= params.temperature);
-        let controls = controls(action);
-        let latent = self
-            .oasis
-            .next_latent(context, &controls, &params.ddim, initial)?;
+        let controls = network.controls(action);
+        let latent = network.next_latent(context, &controls, sampler, initial)?;
         let denoise = started.elapsed() - cache;
-        let image = bytes(&self.oasis.decode(&latent)?);
+        let image = bytes(&network.decode(&latent)?);
         let mut frames = context.to_vec();
         frames.push(Arc::new(Frame { latent, controls }));
         self.state = WorldSnapshot {
@@ -196,6 +203,11 @@ impl World {
             cache,
             decode,
         })
+    }
+
+    fn check_action(&self, action: &Action) -> Result<()> {
+        let WindowInfo { actions, axes, .. } = self.info();
+        action.check(actions, axes).map_err(Error::Argument)
     }
 
     /// The last frame, u8 RGB `[H, W, 3]`.
@@ -218,25 +230,12 @@ impl World {
             && saved
                 .frames
                 .iter()
-                .all(|frame| frame.latent.len() == info.latent_len());
+                .all(|frame| frame.latent.len() == info.latent_len);
         if !fits {
             return Err(Error::Snapshot("the snapshot is of another world".into()));
         }
         self.state.clone_from(saved);
         Ok(())
-    }
-}
-
-fn check_action(action: &Action) -> Result<()> {
-    let checked = action.check(actions().len(), axes().len());
-    checked.map_err(Error::Argument)
-}
-
-/// How many of `count` finished frames have left the window of the next one.
-fn first_of_window(count: usize, params: &WorldParams) -> usize {
-    match (count + 1).checked_sub(params.window) {
-        None | Some(0) => 0,
-        Some(over) => over.next_multiple_of(params.hop).min(count),
     }
 }
 
@@ -254,15 +253,14 @@ mod tests {
 
     #[test]
     fn full_windows_move_by_a_hop() {
-        let params = |window, hop| WorldParams {
-            window,
-            hop,
-            ..WorldParams::seeded(0)
-        };
         let kept = |window, hop| {
+            let params = WorldParams {
+                hop,
+                ..WorldParams::<()>::seeded(window, 0)
+            };
             let mut count = 1;
             let mut next = || {
-                count = count + 1 - first_of_window(count, &params(window, hop));
+                count = count + 1 - params.first_of_window(count);
                 count
             };
             [next(), next(), next(), next(), next(), next()]

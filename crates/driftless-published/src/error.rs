@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every way in which a function of this crate fails.
+/// Every way in which a function of this crate, or of a published model on top of it, fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read: see [`driftless_data::Error`].
@@ -14,7 +14,7 @@ pub enum Error {
     /// The worker threads: see [`driftless_engine::Error`].
     #[error(transparent)]
     Engine(#[from] driftless_engine::Error),
-    /// A file of weights that are not those of Oasis.
+    /// A file of weights that are not those of the model.
     #[error("{}: {what}", path.display())]
     Weights {
         /// The file.
@@ -22,7 +22,7 @@ pub enum Error {
         /// What is wrong, naming the tensor, and what was expected.
         what: String,
     },
-    /// One of the two files is missing, or there are too many.
+    /// One of several files is missing, or there are too many.
     #[error("{}: {what}", path.display())]
     Files {
         /// The file or folder that was named.
@@ -34,7 +34,7 @@ pub enum Error {
     #[error("{0}")]
     Argument(String),
     /// The network predicted a number that is not finite.
-    #[error("the diffusion transformer predicted a number that is not finite")]
+    #[error("the published network predicted a number that is not finite")]
     NotFinite,
     /// A snapshot belongs to another world.
     #[error("{0}")]
@@ -51,7 +51,7 @@ impl Error {
         }
     }
 
-    /// Whether one of the two files is missing, or there are too many.
+    /// Whether one of several files is missing, or there are too many.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Files { .. })
     }
@@ -61,12 +61,14 @@ impl Error {
         matches!(self, Self::NotFinite)
     }
 
-    pub(crate) fn weights(path: &Path, what: impl Into<String>) -> Self {
+    /// A file of weights that are not those of the model.
+    pub fn weights(path: &Path, what: impl Into<String>) -> Self {
         let (path, what) = (path.to_path_buf(), what.into());
         Self::Weights { path, what }
     }
 
-    pub(crate) fn files(path: &Path, what: impl Into<String>) -> Self {
+    /// One of several files is missing, or there are too many.
+    pub fn files(path: &Path, what: impl Into<String>) -> Self {
         let (path, what) = (path.to_path_buf(), what.into());
         Self::Files { path, what }
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::files::Part;
 use crate::tensors::{Tensor, Tensors};
 use crate::{Error, Result};
 
@@ -10,16 +9,19 @@ use crate::{Error, Result};
 const MAX_SIDE: usize = 1 << 16;
 
 /// Weights of one of the two networks.
-pub(crate) struct Weights {
+pub struct Weights {
     tensors: Tensors,
-    part: Part,
+    /// Whose weights they are, as errors say it.
+    owner: String,
     /// Numbers in the tensors that were taken.
     taken: usize,
 }
 
 /// The weight and bias of a linear map.
-pub(crate) struct Affine {
+pub struct Affine {
+    /// Its outputs.
     pub outputs: usize,
+    /// Its inputs.
     pub inputs: usize,
     /// Row-major, outputs first.
     pub weight: Vec<f32>,
@@ -29,8 +31,10 @@ pub(crate) struct Affine {
 
 /// What is known of a linear map before it is read.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Sides {
+pub struct Sides {
+    /// Its outputs.
     pub outputs: Option<usize>,
+    /// Its inputs.
     pub inputs: Option<usize>,
     /// Whether it has no bias.
     pub plain: bool,
@@ -38,7 +42,8 @@ pub(crate) struct Sides {
 
 impl Sides {
     /// A map with so many inputs.
-    pub(crate) fn of(inputs: usize) -> Self {
+    #[must_use]
+    pub fn of(inputs: usize) -> Self {
         Self {
             inputs: Some(inputs),
             ..Self::default()
@@ -46,7 +51,8 @@ impl Sides {
     }
 
     /// The same, with so many outputs.
-    pub(crate) fn to(self, outputs: usize) -> Self {
+    #[must_use]
+    pub fn to(self, outputs: usize) -> Self {
         Self {
             outputs: Some(outputs),
             ..self
@@ -54,7 +60,8 @@ impl Sides {
     }
 
     /// The same, without a bias.
-    pub(crate) fn plain(self) -> Self {
+    #[must_use]
+    pub fn plain(self) -> Self {
         Self {
             plain: true,
             ..self
@@ -63,35 +70,45 @@ impl Sides {
 }
 
 impl Weights {
-    /// Opens the file of a network.
-    pub(crate) fn open(path: &Path, part: Part) -> Result<Self> {
+    /// Opens the file of a network; `owner` is what errors call it, such as `Oasis's autoencoder`.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn open(path: &Path, owner: &str) -> Result<Self> {
         Ok(Self {
             tensors: Tensors::open(path)?,
-            part,
+            owner: owner.to_owned(),
             taken: 0,
         })
     }
 
-    pub(crate) fn error(&self, what: impl Into<String>) -> Error {
+    /// Leaves out a prefix that all names have.
+    pub fn strip_prefix(&mut self, prefix: &str) {
+        self.tensors.strip_prefix(prefix);
+    }
+
+    /// What is wrong with the file.
+    pub fn error(&self, what: impl Into<String>) -> Error {
         Error::weights(&self.tensors.path, what)
     }
 
-    pub(crate) fn wrong(&self, name: &str, shape: &[usize], expected: &str) -> Error {
+    /// A tensor of another shape than expected.
+    pub fn wrong(&self, name: &str, shape: &[usize], expected: &str) -> Error {
         self.error(format!("`{name}` is {shape:?}, expected {expected}"))
     }
 
     /// The sides of a tensor that is left, if there is one of this name.
-    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.shape(name)
     }
 
     /// Numbers in the tensors that were taken.
-    pub(crate) fn taken(&self) -> usize {
+    pub fn taken(&self) -> usize {
         self.taken
     }
 
     /// How many numbers i from 0 on begin a name `{prefix}{i}.`, without a gap.
-    pub(crate) fn count(&self, prefix: &str) -> usize {
+    pub fn count(&self, prefix: &str) -> usize {
         let names = self.tensors.names();
         let begins = |i: usize| {
             let start = format!("{prefix}{i}.");
@@ -101,7 +118,10 @@ impl Weights {
     }
 
     /// Takes the first tensor whose name ends like this, and drops the others: copies of one that is shared.
-    pub(crate) fn take_shared(&mut self, end: &str) -> Result<Option<Vec<f32>>> {
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_shared(&mut self, end: &str) -> Result<Option<Vec<f32>>> {
         let names = self.tensors.names();
         let names: Vec<String> = names
             .into_iter()
@@ -120,11 +140,14 @@ impl Weights {
     }
 
     /// Takes a tensor with so many sides, each at least 1.
-    pub(crate) fn take(&mut self, name: &str, sides: usize) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Returns an error if it is missing, has other sides, or holds a number that is not finite.
+    pub fn take(&mut self, name: &str, sides: usize) -> Result<Tensor> {
         let Some(tensor) = self.tensors.take(name)? else {
             return Err(self.error(format!(
                 "`{name}` is missing, expected the weights of {}",
-                self.part
+                self.owner
             )));
         };
         let valid = |side: &usize| (1..=MAX_SIDE).contains(side);
@@ -139,7 +162,10 @@ impl Weights {
     }
 
     /// Takes a vector of this length.
-    pub(crate) fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
         let tensor = self.take(name, 1)?;
         if tensor.shape != [len] {
             return Err(self.wrong(name, &tensor.shape, &format!("[{len}]")));
@@ -147,8 +173,11 @@ impl Weights {
         Ok(tensor.values)
     }
 
-    /// Takes `{name}.weight` [outputs, inputs] and `{name}.bias`.
-    pub(crate) fn linear(&mut self, name: &str, sides: Sides) -> Result<Affine> {
+    /// Takes `{name}.weight` `[outputs, inputs]` and `{name}.bias`.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn linear(&mut self, name: &str, sides: Sides) -> Result<Affine> {
         let weight_name = format!("{name}.weight");
         let weight = self.take(&weight_name, 2)?;
         let [outputs, inputs] = [weight.shape[0], weight.shape[1]];
@@ -175,7 +204,10 @@ impl Weights {
 
     /// Takes a convolution whose square kernels lie side by side, as a linear map of patches `[channels, side, side]`.
     /// Returns it with the side of a patch.
-    pub(crate) fn patches(&mut self, name: &str, channels: usize) -> Result<(Affine, usize)> {
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn patches(&mut self, name: &str, channels: usize) -> Result<(Affine, usize)> {
         let weight_name = format!("{name}.weight");
         let weight = self.take(&weight_name, 4)?;
         let [outputs, inputs, side, other] = [0, 1, 2, 3].map(|i| weight.shape[i]);
@@ -194,12 +226,15 @@ impl Weights {
     }
 
     /// Refuses what is left: it belongs to another model.
-    pub(crate) fn finish(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Returns an error that names a tensor that is left.
+    pub fn finish(self) -> Result<()> {
         match self.tensors.names().first() {
             None => Ok(()),
             Some(name) => Err(self.error(format!(
                 "also holds `{name}`, which is no part of {}",
-                self.part
+                self.owner
             ))),
         }
     }
