@@ -51,7 +51,10 @@ impl DatasetInfo {
     }
 
     /// Checks the ranges of the values.
-    fn check(&self) -> std::result::Result<(), String> {
+    ///
+    /// # Errors
+    /// Returns what is wrong with the first that is out of its range.
+    pub fn check(&self) -> std::result::Result<(), String> {
         if !(self.fps > 0.0 && self.fps <= 1000.0) {
             return Err(format!(
                 "fps is {}, expected above 0, at most 1000",
@@ -70,8 +73,11 @@ impl DatasetInfo {
         check_axes(&self.axes)
     }
 
-    /// Checks that an episode, read from `path`, has this dataset's frame size and actions.
-    fn check_episode(&self, path: &Path, episode: &Episode) -> Result<()> {
+    /// Checks that an episode, read from `path`, has this dataset's frame size, actions and axes.
+    ///
+    /// # Errors
+    /// Returns an error that names the file and the array if it has others.
+    pub fn check_episode(&self, path: &Path, episode: &Episode) -> Result<()> {
         let [height, width] = self.image;
         if [episode.height, episode.width] != self.image {
             return Err(Error::invalid(
@@ -199,8 +205,11 @@ pub(super) fn read_episodes(path: &Path, info: &DatasetInfo) -> Result<Vec<Episo
     Ok(episodes)
 }
 
-/// The `*.npz` files of a folder, sorted by name; an error if there are none.
-pub(super) fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The `*.npz` files of a folder, sorted by name.
+///
+/// # Errors
+/// Returns an error if the folder cannot be read or has none.
+pub fn episode_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();

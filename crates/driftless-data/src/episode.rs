@@ -171,16 +171,23 @@ impl Episode {
     /// missing; an array has an unexpected dtype, rank or length; an action is negative or not a whole
     /// number; a reward is not finite; or the further arrays are too large together.
     pub fn read_all(path: &Path) -> Result<Vec<Self>> {
-        let mut file = NpzReader::open(path)?;
-        let (images, [frames, height, width]) = read_images(&mut file)?;
-        let ranges = arrays::episode_ranges(&mut file, frames)?;
+        Self::read_npz(&mut NpzReader::open(path)?)
+    }
+
+    /// As [`Episode::read_all`], from an archive that is open.
+    ///
+    /// # Errors
+    /// As [`Episode::read_all`].
+    pub fn read_npz(file: &mut NpzReader) -> Result<Vec<Self>> {
+        let (images, [frames, height, width]) = read_images(file)?;
+        let ranges = arrays::episode_ranges(file, frames)?;
         let whole = Self {
             height,
             width,
             images,
-            actions: arrays::read_actions(&mut file, &ranges)?,
-            rewards: arrays::read_rewards(&mut file, &ranges)?,
-            extras: read_extras(&mut file)?,
+            actions: arrays::read_actions(file, &ranges)?,
+            rewards: arrays::read_rewards(file, &ranges)?,
+            extras: read_extras(file)?,
         };
         match ranges.as_slice() {
             [_] => Ok(vec![whole]),
@@ -237,6 +244,14 @@ impl Episode {
     /// Returns an error if the arrays' lengths disagree or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         self.to_npz(path)?.save()
+    }
+
+    /// The content of an `.npz` file; `path` names it in errors.
+    ///
+    /// # Errors
+    /// Returns an error if the arrays' lengths disagree.
+    pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        self.to_npz(path)?.into_bytes()
     }
 
     /// Builds the `.npz` file for `path` in memory.

@@ -5,8 +5,7 @@
 
 mod array;
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Write};
+use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use zip::result::ZipError;
@@ -25,7 +24,7 @@ const MAX_ARRAY: u64 = 4 << 30;
 /// Largest accepted array of texts in bytes.
 const MAX_TEXTS: u64 = 64 << 20;
 /// The highest compression ratio that deflate can reach.
-pub(crate) const MAX_RATIO: u64 = 1040;
+pub const MAX_RATIO: u64 = 1040;
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// Header of an `.npy` entry.
@@ -48,10 +47,18 @@ impl NpyHeader {
     }
 }
 
+/// What an archive is read from.
+trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// The entries of an archive.
+type Entries = ZipArchive<BufReader<Box<dyn Source>>>;
+
 /// An `.npz` file opened for reading.
 pub struct NpzReader {
     path: PathBuf,
-    zip: ZipArchive<BufReader<File>>,
+    zip: Entries,
 }
 
 impl NpzReader {
@@ -60,8 +67,17 @@ impl NpzReader {
     /// # Errors
     /// Returns an error if the file cannot be opened or is not a complete zip archive.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = open_source(path)?;
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| match e {
+        Self::new(path, open_source(path)?)
+    }
+
+    /// Reads the zip directory of an archive that is part of something else, or in memory. `path` names it in
+    /// errors.
+    ///
+    /// # Errors
+    /// Returns an error if it is not a complete zip archive.
+    pub fn new(path: &Path, source: impl Read + Seek + Send + 'static) -> Result<Self> {
+        let source: Box<dyn Source> = Box::new(source);
+        let zip = ZipArchive::new(BufReader::new(source)).map_err(|e| match e {
             ZipError::Io(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Error::io(path, source)
             }
@@ -164,7 +180,7 @@ impl NpzReader {
 
 /// Reads one entry of the archive. The inner error is an unsupported dtype.
 fn read_entry(
-    zip: &mut ZipArchive<BufReader<File>>,
+    zip: &mut Entries,
     index: usize,
     size: fn(&NpyDtype) -> Option<usize>,
 ) -> std::result::Result<std::result::Result<NpyArray, NpyDtype>, String> {
