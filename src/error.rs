@@ -28,6 +28,9 @@ pub enum Error {
     /// Another published world: see [`driftless_published::Error`].
     #[error(transparent)]
     Published(#[from] driftless_published::Error),
+    /// Shards of a dataset: see [`driftless_shards::Error`].
+    #[error(transparent)]
+    Shards(Box<driftless_shards::Error>),
     /// A simulator: see [`driftless_worlds::Error`].
     #[error(transparent)]
     Simulator(#[from] driftless_worlds::Error),
@@ -101,6 +104,7 @@ from_boxed!(
     Capture(driftless_capture::Error),
     Hub(driftless_hub::Error),
     Clip(driftless_clip::Error),
+    Shards(driftless_shards::Error),
     Remote(driftless_remote::Error),
     Server(driftless_serve::Error),
     Transport(driftless_transport::Error),

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use commands::{
     bench, browse, caption, capture, completions, devices, eval, film, import, info, likelihood,
-    new, play, record, recover, replay, rollout, serve, train, worlds,
+    new, play, record, recover, replay, rollout, serve, shard, train, worlds,
 };
 use driftless::ERROR_PREFIX;
 use driftless_data::text::printable;
@@ -82,6 +82,8 @@ enum Command {
     Train(train::Args),
     /// Import recordings in other formats as a dataset.
     Import(import::Args),
+    /// Cut a dataset into shards, in a folder or an object store, for training on data of any size.
+    Shard(shard::Args),
     /// List the compute devices, and which of them each engine can use.
     Devices(devices::Args),
     /// List the worlds that can be played, with their names.
@@ -125,6 +127,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(args),
         Command::Import(args) => import::run(args),
+        Command::Shard(args) => shard::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Worlds(args) => worlds::run(&args),
         Command::Info(args) => info::run(&args),

@@ -118,6 +118,18 @@ fn wrong_usage_exits_with_2() {
         vec![
             "import", "--from", "vpt", "a", "--out", "b", "--size", "0x64",
         ],
+        vec!["shard", "--data", "a"],
+        vec!["shard", "--data", "a", "--out", "b", "--shard-mib", "0"],
+        vec![
+            "train",
+            "all",
+            "--data",
+            "a",
+            "--out",
+            "b",
+            "--shard-cache-mib",
+            "9",
+        ],
     ] {
         let output = driftless(&args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");

@@ -26,6 +26,7 @@ pub mod replay;
 pub mod rollout;
 mod sampler_args;
 pub mod serve;
+pub mod shard;
 pub mod train;
 mod training_bench;
 pub mod worlds;

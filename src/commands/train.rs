@@ -7,10 +7,11 @@ use clap::ValueEnum;
 use driftless::{Error, Result, interrupt};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
+use driftless_shards::{CacheOptions, Location};
 use driftless_train::ranks::Ranks;
 use driftless_train::{
-    AgentOptions, ClipOptions, RunLayout, StepReport, TrainOptions, TrainOutcome, TrainPreset,
-    TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
+    AgentOptions, ClipOptions, RunLayout, ShardOptions, StepReport, TrainOptions, TrainOutcome,
+    TrainPreset, TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
 };
 
 use super::progress::{Progress, is_quiet};
@@ -50,9 +51,21 @@ impl Network {
 pub struct Args {
     /// Network to train.
     stage: Network,
-    /// Dataset folder: dataset.json and episodes (*.npz).
-    #[arg(long, value_name = "DIR")]
+    /// Dataset folder: dataset.json and episodes (*.npz). Or the manifest of shards (shards.json), or where it is: a
+    /// folder, s3://BUCKET/PREFIX, https://HOST/PATH.
+    #[arg(long, value_name = "DIR|MANIFEST")]
     data: PathBuf,
+    /// Keep shards of a server in this folder, for the next epoch or run.
+    #[arg(long, value_name = "DIR")]
+    shard_cache: Option<PathBuf>,
+    /// The most MiB in it; shards that were not used for longest make room.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 16384,
+        requires = "shard_cache"
+    )]
+    shard_cache_mib: u64,
     /// Dataset folder of additional video of the same world, trained on together with --data. Its
     /// actions are treated as unknown.
     #[arg(long, value_name = "DIR")]
@@ -110,6 +123,12 @@ pub fn run(args: Args) -> Result<()> {
                     .into(),
             ))
         }
+        Network::Transport | Network::Clip | Network::Agent if Location::is_meant_by(&args.data) => {
+            Err(Error::Argument(format!(
+                "{}: shards train a tokenizer or a dynamics only, expected a folder of episodes",
+                args.data.display()
+            )))
+        }
         Network::Transport => transport(args),
         Network::Clip => clip(args),
         Network::Agent => agent(args),
@@ -139,6 +158,13 @@ fn train_world(args: Args) -> Result<()> {
         max_minutes: args.max_minutes,
         seed: args.seed,
         ranks: ranks()?,
+        shards: ShardOptions {
+            cache: args.shard_cache.map(|folder| CacheOptions {
+                folder,
+                bytes: args.shard_cache_mib.saturating_mul(1 << 20),
+            }),
+            interrupted: interrupt::requested,
+        },
     };
     let outcome = train_on_ranks(&options)?;
     if !options.ranks.is_first() {
@@ -212,6 +238,7 @@ fn clip(args: Args) -> Result<()> {
     let unused = [
         ("--unlabelled", args.unlabelled.is_some()),
         ("--preset", args.preset.is_some()),
+        ("--shard-cache", args.shard_cache.is_some()),
     ];
     refuse(&unused, "worlds")?;
     let folder = |world: Option<PathBuf>| world.as_deref().map(super::checkpoint).transpose();
@@ -245,6 +272,7 @@ fn agent(args: Args) -> Result<()> {
     let unused = [
         ("--unlabelled", args.unlabelled.is_some()),
         ("--preset", args.preset.is_some()),
+        ("--shard-cache", args.shard_cache.is_some()),
         ("--from", args.from.is_some()),
         ("--device", args.device != DeviceChoice::default()),
     ];
@@ -278,6 +306,7 @@ fn transport(args: Args) -> Result<()> {
         ("--world", args.world.is_some()),
         ("--unlabelled", args.unlabelled.is_some()),
         ("--preset", args.preset.is_some()),
+        ("--shard-cache", args.shard_cache.is_some()),
         ("--skip-bad", args.skip_bad),
         ("--device", args.device != DeviceChoice::default()),
     ];

@@ -31,6 +31,7 @@ mod memory;
 mod messages;
 mod mutate;
 mod run;
+mod shards;
 mod shared;
 mod still;
 mod targets;

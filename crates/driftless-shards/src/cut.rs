@@ -19,7 +19,8 @@ use crate::location::{Location, Place};
 use crate::manifest::{FORMAT, MAX_SHARD, Manifest, ShardEntry};
 use crate::reader::checksum;
 use crate::sample::Sample;
-use crate::store::{Stop, Store};
+use crate::stop::Stop;
+use crate::store::Store;
 use crate::{Error, Result};
 
 /// How a dataset is cut.

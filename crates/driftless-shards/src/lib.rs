@@ -54,6 +54,7 @@ mod reader;
 #[cfg(feature = "object-store")]
 mod remote;
 mod sample;
+mod stop;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -67,4 +68,4 @@ pub use location::{Location, MANIFEST};
 pub use manifest::{FORMAT, MAX_SHARD, Manifest, ShardEntry};
 pub use order::ShardOrder;
 pub use reader::{CacheOptions, ShardReader, checksum};
-pub use store::Stop;
+pub use stop::Stop;

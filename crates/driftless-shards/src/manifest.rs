@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn numbers_that_cannot_be_are_named() {
         for (key, number, expected) in [
-            ("bytes", 0, "`shards[0]`: `bytes` is 0"),
+            ("bytes", 0_u64, "`shards[0]`: `bytes` is 0"),
             ("bytes", 3 << 30, "`shards[0]`: `bytes` is 3221225472"),
             ("frames", 1 << 40, "`shards[0]`: `longest` is 7"),
             ("episodes", 0, "`shards[0]`: `episodes` is 0"),

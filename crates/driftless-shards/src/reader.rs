@@ -13,7 +13,8 @@ use crate::archive;
 use crate::cache::DiskCache;
 use crate::location::Location;
 use crate::manifest::{MAX_MANIFEST, Manifest, ShardEntry};
-use crate::store::{Stop, Store};
+use crate::stop::Stop;
+use crate::store::Store;
 use crate::{Error, Result};
 
 /// How often a shard of a server is read that does not arrive as its manifest says.

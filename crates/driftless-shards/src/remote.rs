@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::rustls::crypto;
 
 use crate::location::{Location, Place};
-use crate::store::Stop;
+use crate::stop::Stop;
 use crate::{Error, Result};
 
 /// How often a person's wish to stop is looked for while a server is waited for.

@@ -1,7 +1,6 @@
 //! Objects beside a manifest: files of a folder, or what a server has.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -13,9 +12,7 @@ use crate::Result;
 use crate::location::{Location, Place};
 #[cfg(feature = "object-store")]
 use crate::remote::{Environment, Remote, environment};
-
-/// Whether what goes on should be given up: a person has asked to stop, for example.
-pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+use crate::stop::Stop;
 
 /// The objects in a place.
 pub(crate) struct Store {

@@ -12,7 +12,9 @@ mod cpu_step;
 mod cpu_trainer;
 mod noised_copy;
 mod recalled;
+mod sequences;
 mod window_errors;
+mod window_source;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -35,13 +37,13 @@ use self::noised_copy::{NoisedCopy, step_indices};
 use self::window_errors::window_errors;
 use super::TrainStage;
 use super::context::RunContext;
-use super::frame_store::FrameStore;
 use super::loss_scaling::AuxiliaryLoss;
 use super::optimizer::Optimizer;
 use super::progress::TrainProgress;
 use super::random::normal_like;
 use super::settings::DynamicsSettings;
 use super::task::{BatchReport, Losses, StepOutput, Task};
+use super::training_data::TrainingData;
 use crate::{Error, Result};
 
 /// Names of the losses of the outcome head.
@@ -62,7 +64,7 @@ pub(super) struct DynamicsTask<'a> {
 impl<'a> DynamicsTask<'a> {
     pub(super) fn new(
         run: &'a RunContext,
-        store: &'a FrameStore,
+        data: TrainingData<'a>,
         progress: &mut dyn TrainProgress,
     ) -> Result<(Self, BTreeMap<String, Var>)> {
         let path = run.layout.checkpoint().join(TOKENIZER);
@@ -84,7 +86,7 @@ impl<'a> DynamicsTask<'a> {
         let task = Self {
             run,
             settings,
-            sampler: WindowSampler::new(run, store, progress)?,
+            sampler: WindowSampler::new(run, data, progress)?,
             dynamics,
             objective,
             cpu: CpuTrainer::new(run, objective, &vars)?,
@@ -259,7 +261,7 @@ impl<'a> DynamicsTask<'a> {
     }
 
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
-    pub(super) fn losses(&self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    pub(super) fn losses(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let started = Instant::now();
         let mut batch = self.sampler.draw(step, rng)?;
         let mut report = BatchReport {
@@ -341,19 +343,16 @@ impl Task for DynamicsTask<'_> {
             }
             None => self.losses(step, rng)?.backward(mean_squares),
         }?;
-        self.sampler.errors.update(&output.batch.errors);
+        self.sampler.set_errors(&output.batch.errors);
         Ok(output)
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        if self.settings.hard_fraction == 0.0 {
-            return Ok(BTreeMap::new());
-        }
-        self.sampler.errors.state()
+        self.sampler.source.state()
     }
 
     fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.sampler.errors.restore(state)
+        self.sampler.source.restore(state)
     }
 
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {

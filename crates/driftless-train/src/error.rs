@@ -27,6 +27,12 @@ pub enum Error {
     /// The mathematics of flow matching: see [`driftless_flow::Error`].
     #[error(transparent)]
     Flow(#[from] driftless_flow::Error),
+    /// Shards of a dataset: see [`driftless_shards::Error`].
+    #[error(transparent)]
+    Shards(driftless_shards::Error),
+    /// The user asked to stop in the middle of a step, which is not made.
+    #[error("interrupted")]
+    Interrupted,
     /// An argument or a setting is out of its range.
     #[error("{0}")]
     Argument(String),
@@ -51,6 +57,16 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<driftless_shards::Error> for Error {
+    fn from(error: driftless_shards::Error) -> Self {
+        match error {
+            driftless_shards::Error::Interrupted => Self::Interrupted,
+            driftless_shards::Error::Data(error) => Self::Data(error),
+            error => Self::Shards(error),
+        }
+    }
 }
 
 impl From<driftless_flow::FlowError> for Error {

@@ -41,33 +41,26 @@ impl FrameEncoding<'_> {
         progress: &mut dyn TrainProgress,
     ) -> Result<ByteStore> {
         let memory_limit = self.memory_gib * f64::from(1 << 30);
-        let mut latents = ByteStore::new(self.folder, memory_limit as u64);
+        let latents = ByteStore::new(self.folder, memory_limit as u64);
+        self.open()?.encode(store, latents, progress)
+    }
+
+    /// What encodes the frames of one store after another.
+    ///
+    /// # Errors
+    /// Returns an error if the tokenizer does not match the world.
+    pub fn open(&self) -> Result<StoreEncoder> {
         let params = Params::read(self.tokenizer, self.device)?;
         let tokenizer = Tokenizer::new(&params, self.world)?;
         params.finish()?;
-        let mut cpu_encoder = if self.device.is_cpu() {
-            Some(FrameEncoder::new(self.world, &self.tokenizer_weights()?)?)
-        } else {
-            None
-        };
-        let mut images = Vec::new();
-        for first in (0..store.frames()).step_by(BATCH) {
-            let end = store.frames().min(first + BATCH);
-            images.clear();
-            store.read(first..end, &mut images)?;
-            let z = match &mut cpu_encoder {
-                Some(encoder) => encoder.encode(&images)?,
-                None => {
-                    let images = images_to_tensor(&images, self.world.image, self.device)?;
-                    let z = tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
-                    z.flatten_all()?.to_vec1::<f32>()?
-                }
-            };
-            let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
-            latents.push(&bytes)?;
-            progress.encoding(end, store.frames());
-        }
-        Ok(latents)
+        let on_cpu = self.device.is_cpu();
+        let encoder = || FrameEncoder::new(self.world, &self.tokenizer_weights()?);
+        Ok(StoreEncoder {
+            tokenizer,
+            cpu: on_cpu.then(encoder).transpose()?,
+            image: self.world.image,
+            device: self.device.clone(),
+        })
     }
 
     /// The weights of the trained tokenizer, by name.
@@ -77,5 +70,46 @@ impl FrameEncoding<'_> {
             .into_iter()
             .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor.to_dtype(DType::F32)?)?)));
         vars.collect()
+    }
+}
+
+/// Encodes the frames of stores.
+pub(super) struct StoreEncoder {
+    tokenizer: Tokenizer,
+    /// Encodes on the CPU; `None` on other devices.
+    cpu: Option<FrameEncoder>,
+    image: [usize; 2],
+    device: Device,
+}
+
+impl StoreEncoder {
+    /// Appends the latents of all frames to `latents`, which are empty: f32 in native byte order.
+    ///
+    /// # Errors
+    /// Returns an error if the device or a file fails.
+    pub fn encode(
+        &mut self,
+        store: &FrameStore,
+        mut latents: ByteStore,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<ByteStore> {
+        let mut images = Vec::new();
+        for first in (0..store.frames()).step_by(BATCH) {
+            let end = store.frames().min(first + BATCH);
+            images.clear();
+            store.read(first..end, &mut images)?;
+            let z = match &mut self.cpu {
+                Some(encoder) => encoder.encode(&images)?,
+                None => {
+                    let images = images_to_tensor(&images, self.image, &self.device)?;
+                    let z = self.tokenizer.encode(&images)?.to_device(&Device::Cpu)?;
+                    z.flatten_all()?.to_vec1::<f32>()?
+                }
+            };
+            let bytes: Vec<u8> = z.iter().flat_map(|x| x.to_ne_bytes()).collect();
+            latents.push(&bytes)?;
+            progress.encoding(end, store.frames());
+        }
+        Ok(latents)
     }
 }

@@ -30,6 +30,18 @@ pub(crate) struct FrameError {
 /// drawn and measured again.
 pub(crate) struct FrameErrors(Vec<f32>);
 
+/// The index of the largest error among [`CANDIDATES`] random ones.
+pub(crate) fn hardest(errors: &[f32], rng: &mut ChaCha8Rng) -> usize {
+    let mut hardest = rng.random_range(0..errors.len());
+    for _ in 1..CANDIDATES {
+        let other = rng.random_range(0..errors.len());
+        if errors[other] > errors[hardest] {
+            hardest = other;
+        }
+    }
+    hardest
+}
+
 impl FrameErrors {
     /// Errors of frames that were not drawn yet.
     pub fn new(frames: usize) -> Self {
@@ -38,14 +50,7 @@ impl FrameErrors {
 
     /// The frame with the largest error among [`CANDIDATES`] random ones.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
-        let mut hardest = rng.random_range(0..self.0.len());
-        for _ in 1..CANDIDATES {
-            let other = rng.random_range(0..self.0.len());
-            if self.0[other] > self.0[hardest] {
-                hardest = other;
-            }
-        }
-        hardest
+        hardest(&self.0, rng)
     }
 
     /// Remembers the error of a frame that was trained on.

@@ -170,6 +170,11 @@ impl FrameStore {
         self.bytes.push(&episode.images)
     }
 
+    /// Frees the frames' memory; their labels stay.
+    pub fn forget_frames(&mut self) {
+        self.bytes = ByteStore::new(&self.bytes.folder, 0);
+    }
+
     /// Number of frames of all episodes.
     pub fn frames(&self) -> usize {
         self.frames

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use driftless_engine::DeviceChoice;
+use driftless_shards::CacheOptions;
 use serde::{Deserialize, Serialize};
 
 use super::TrainPreset;
@@ -48,6 +49,24 @@ impl TrainStage {
     }
 }
 
+/// How shards on a server are read.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// Where downloaded shards are kept for the next epoch or run; `None`: nowhere.
+    pub cache: Option<CacheOptions>,
+    /// Whether the user has asked to stop: looked at while a shard is waited for.
+    pub interrupted: fn() -> bool,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self {
+            cache: None,
+            interrupted: || false,
+        }
+    }
+}
+
 /// Arguments of a training run.
 ///
 /// ```
@@ -64,7 +83,7 @@ impl TrainStage {
 pub struct TrainOptions {
     /// What to train, in this order.
     pub stages: Vec<TrainStage>,
-    /// Folder of the dataset.
+    /// Folder of the dataset, or where the manifest of its shards is ([`driftless_shards::Location`]).
     pub data: PathBuf,
     /// Folder of a second dataset, whose actions are treated as unknown.
     pub unlabelled: Option<PathBuf>,
@@ -91,6 +110,8 @@ pub struct TrainOptions {
     pub seed: Option<u64>,
     /// The processes that train together. All need the same options; `out` is a folder that all of them see.
     pub ranks: Ranks,
+    /// How shards are read, if the dataset is in shards.
+    pub shards: ShardOptions,
 }
 
 impl TrainOptions {
@@ -112,6 +133,7 @@ impl TrainOptions {
             max_minutes: None,
             seed: None,
             ranks: Ranks::default(),
+            shards: ShardOptions::default(),
         }
     }
 }

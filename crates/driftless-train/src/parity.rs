@@ -208,7 +208,7 @@ fn dynamics(settings: TrainSettings, steps: &[u64], what: &str) {
 
 fn compare_steps(world: World, steps: &[u64], what: &str) {
     let world = world.with_tokenizer();
-    let (mut task, vars) = DynamicsTask::new(&world.run, &world.store, &mut ()).unwrap();
+    let (mut task, vars) = DynamicsTask::new(&world.run, (&world.store).into(), &mut ()).unwrap();
     shake(&vars);
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
     for step in steps {
@@ -315,7 +315,7 @@ fn dynamics_long_sequences_no_outcomes() {
 
 fn tokenizer(settings: TrainSettings, what: &str) {
     let world = World::new(settings);
-    let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+    let (mut task, vars) = TokenizerTask::new(&world.run, (&world.store).into()).unwrap();
     shake(&vars);
     let o = &world.run.settings.tokenizer.optimizer;
     let mut optimizer = Optimizer::new(&vars, o).unwrap();
@@ -324,7 +324,7 @@ fn tokenizer(settings: TrainSettings, what: &str) {
         let rng = || ChaCha8Rng::seed_from_u64(step);
         task.before_step(step, &mut optimizer).unwrap();
         // First the one that does not change which frames are drawn.
-        let slow = task.losses(&mut rng()).unwrap();
+        let slow = task.losses(0, &mut rng()).unwrap();
         let slow = slow.backward(&mut mean_squares).unwrap();
         let fast = task.step(step, &mut rng(), &mut mean_squares).unwrap();
         compare(&fast, &slow, &vars, &format!("{what}, step {step}"));
@@ -351,7 +351,7 @@ fn flat_update_matches() {
         s.tokenizer.hard_fraction = 0.0;
         let world = World::new(s);
         let train = |fast: bool| {
-            let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+            let (mut task, vars) = TokenizerTask::new(&world.run, (&world.store).into()).unwrap();
             shake(&vars);
             let o = &world.run.settings.tokenizer.optimizer;
             let mut optimizer = Optimizer::new(&vars, o).unwrap();
@@ -361,7 +361,7 @@ fn flat_update_matches() {
                 let trained = if fast {
                     task.step(step, &mut rng, &mut BTreeMap::new())
                 } else {
-                    let losses = task.losses(&mut rng);
+                    let losses = task.losses(0, &mut rng);
                     losses.and_then(|l| l.backward(&mut BTreeMap::new()))
                 };
                 let norm = match &trained.unwrap().gradient {
@@ -417,9 +417,10 @@ fn weights_after(threads: usize) -> Vec<(String, Vec<u32>)> {
                 all.push((name, numbers.iter().map(|x| x.to_bits()).collect()));
             }
         };
-        let (mut task, vars) = TokenizerTask::new(&world.run, &world.store).unwrap();
+        let (mut task, vars) = TokenizerTask::new(&world.run, (&world.store).into()).unwrap();
         train(&mut task, vars);
-        let (mut task, vars) = DynamicsTask::new(&world.run, &world.store, &mut ()).unwrap();
+        let (mut task, vars) =
+            DynamicsTask::new(&world.run, (&world.store).into(), &mut ()).unwrap();
         train(&mut task, vars);
         all
     })

@@ -11,6 +11,7 @@ use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::{EpisodeLabels, FrameStore};
 use super::train_loop::TrainData;
+use super::training_data::TrainingData;
 
 use crate::{Error, Result};
 
@@ -22,20 +23,19 @@ const ROWS: usize = 4;
 /// The frames that a world is trained on.
 pub(super) struct WorldData<'a> {
     pub run: &'a RunContext,
-    pub store: &'a FrameStore,
+    pub data: TrainingData<'a>,
 }
 
 impl TrainData for WorldData<'_> {
     fn preview(&self, stage: TrainStage) -> Result<ContactSheet> {
         match stage {
-            TrainStage::Tokenizer => tokenizer(self.run, self.store),
-            _ => dynamics(self.run, self.store),
+            TrainStage::Tokenizer => tokenizer(self.run, self.data.sample()),
+            _ => dynamics(self.run, self.data.sample()),
         }
     }
 
     fn names(&self, frames: &[usize]) -> Vec<String> {
-        let names = self.store.episode_names(frames);
-        names.into_iter().map(str::to_owned).collect()
+        self.data.names(frames)
     }
 }
 

@@ -160,6 +160,17 @@ impl Ranks {
         Ok(sum)
     }
 
+    /// The bytes of every rank, in their order.
+    ///
+    /// # Errors
+    /// Returns an error if a rank is lost.
+    pub(crate) fn exchange(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        match &self.0 {
+            Some(ranks) => ranks.gather(own),
+            None => Ok(vec![own]),
+        }
+    }
+
     /// The numbers of all ranks, one rank's after another's.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use driftless_engine::candle_device;
 use driftless_model::checkpoint;
 use driftless_model::config::WorldConfig;
 use driftless_model::precision::Precision;
+use driftless_shards::{Location, ShardReader};
 
 use super::context::RunContext;
 use super::dynamics::DynamicsTask;
@@ -21,9 +22,11 @@ use super::preview::WorldData;
 use super::progress::{TrainOutcome, TrainProgress};
 use super::run_lock::RunLock;
 use super::settings::{OptimizerSettings, TrainSettings};
+use super::shards::{self, ShardedData};
 use super::task::Task;
 use super::tokenizer::TokenizerTask;
 use super::train_loop::{Pace, Pass, RunLimits, TrainLoop};
+use super::training_data::TrainingData;
 use super::{TrainOptions, TrainStage, starting_clips, warm_start};
 use crate::{Error, Result};
 
@@ -35,19 +38,20 @@ use crate::{Error, Result};
 pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let ranks = &options.ranks;
-    let (run, info) = ranks.agree(RunContext::new(options))?;
+    let (run, source) = ranks.agree(RunContext::new(options))?;
     run.check_same_settings(options)?;
-    let store = ranks.agree(read_frames(&run, info, options))?;
+    let frames = ranks.agree(Frames::read(&run, source, options))?;
+    let data = frames.data();
     if ranks.size() > 1 {
-        ranks.check_same("data", &store.summary()?)?;
+        ranks.check_same("data", &data.summary()?)?;
     }
     let prepare = || {
         let lock = RunLock::acquire(&run.layout)?;
-        prepare_folders(&run, &store)?;
+        prepare_folders(&run, data.sample())?;
         Ok(lock)
     };
     let _lock = ranks.agree(ranks.is_first().then(prepare).transpose())?;
-    progress.data_read(store.frames());
+    progress.data_read(data.frames());
     let training = TrainLoop {
         layout: &run.layout,
         pace: Pace {
@@ -55,10 +59,7 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
             save_minutes: run.settings.save_minutes,
             preview_minutes: run.settings.preview_minutes,
         },
-        data: &WorldData {
-            run: &run,
-            store: &store,
-        },
+        data: &WorldData { run: &run, data },
         limits: &limits,
         ranks,
     };
@@ -67,7 +68,7 @@ pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<T
             continue;
         }
         let stage = pass.stage;
-        let (mut task, vars) = new_task(&run, &store, stage, options.from.as_deref(), progress)?;
+        let (mut task, vars) = new_task(&run, data, stage, options.from.as_deref(), progress)?;
         let optimizer = Optimizer::new(&vars, run.settings.optimizer(stage))?;
         let outcome = training.train(task.as_mut(), optimizer, &pass, progress)?;
         if outcome != TrainOutcome::Finished {
@@ -114,14 +115,14 @@ fn passes(settings: &TrainSettings, stages: &[TrainStage]) -> Vec<Pass> {
 /// The training of a network, and its parameters: random, or those of the checkpoint `from`.
 fn new_task<'a>(
     run: &'a RunContext,
-    store: &'a FrameStore,
+    data: TrainingData<'a>,
     stage: TrainStage,
     from: Option<&Path>,
     progress: &mut dyn TrainProgress,
 ) -> Result<(Box<dyn Task + 'a>, BTreeMap<String, Var>)> {
     let (task, vars, weights): (Box<dyn Task + 'a>, _, _) = match stage {
         TrainStage::Tokenizer => {
-            let (task, vars) = TokenizerTask::new(run, store)?;
+            let (task, vars) = TokenizerTask::new(run, data)?;
             (Box::new(task), vars, checkpoint::TOKENIZER)
         }
         TrainStage::Dynamics => {
@@ -130,7 +131,7 @@ fn new_task<'a>(
                 let copied = run.ranks.is_first().then(copy).transpose();
                 run.ranks.agree(copied)?;
             }
-            let (task, vars) = DynamicsTask::new(run, store, progress)?;
+            let (task, vars) = DynamicsTask::new(run, data, progress)?;
             (Box::new(task), vars, checkpoint::DYNAMICS)
         }
         _ => return Err(no_stage(stage)),
@@ -149,7 +150,54 @@ fn no_stage(stage: TrainStage) -> Error {
     ))
 }
 
-/// Reads all frames that the run trains on.
+/// Where the frames come from, before they are read.
+enum Source {
+    Folder(DatasetInfo),
+    Shards(Box<ShardReader>),
+}
+
+impl Source {
+    fn open(options: &TrainOptions) -> Result<Self> {
+        if Location::is_meant_by(&options.data) {
+            return Ok(Self::Shards(Box::new(shards::open(options)?)));
+        }
+        Ok(Self::Folder(DatasetInfo::read(&options.data)?))
+    }
+
+    fn info(&self) -> &DatasetInfo {
+        match self {
+            Self::Folder(info) => info,
+            Self::Shards(reader) => &reader.manifest().dataset,
+        }
+    }
+}
+
+/// What the run trains on.
+enum Frames {
+    Stored(FrameStore),
+    Sharded(Box<ShardedData>),
+}
+
+impl Frames {
+    fn read(run: &RunContext, source: Source, options: &TrainOptions) -> Result<Self> {
+        match source {
+            Source::Folder(info) => Ok(Self::Stored(read_frames(run, info, options)?)),
+            Source::Shards(reader) => {
+                let data = ShardedData::new(run, *reader, options)?;
+                Ok(Self::Sharded(Box::new(data)))
+            }
+        }
+    }
+
+    fn data(&self) -> TrainingData<'_> {
+        match self {
+            Self::Stored(store) => TrainingData::Stored(store),
+            Self::Sharded(data) => TrainingData::Sharded(data),
+        }
+    }
+}
+
+/// Reads all frames of folders that the run trains on.
 fn read_frames(run: &RunContext, info: DatasetInfo, options: &TrainOptions) -> Result<FrameStore> {
     let memory = run.settings.memory_gib * f64::from(1 << 30);
     let mut store = FrameStore::new(info, run.layout.root(), memory as u64);
@@ -195,7 +243,7 @@ fn read_settings(options: &TrainOptions, layout: &RunLayout) -> Result<TrainSett
 
 impl RunContext {
     /// What is known before the data is read, which takes long; checks it, and makes no folder.
-    fn new(options: &TrainOptions) -> Result<(Self, DatasetInfo)> {
+    fn new(options: &TrainOptions) -> Result<(Self, Source)> {
         let layout = RunLayout::new(&options.out);
         let settings = read_settings(options, &layout)?;
         if !options.resume {
@@ -204,9 +252,9 @@ impl RunContext {
                 .map(|&stage| layout.state(stage))
                 .try_for_each(|files| files.check_unused())?;
         }
-        let info = DatasetInfo::read(&options.data)?;
+        let source = Source::open(options)?;
         let world = settings
-            .world(&info)
+            .world(source.info())
             .map_err(|error| shape_error(options, &error))?;
         let run = Self {
             layout,
@@ -232,7 +280,7 @@ impl RunContext {
         if run.ranks.is_first() {
             RunLock::check(&run.layout)?;
         }
-        Ok((run, info))
+        Ok((run, source))
     }
 
     /// Checks that all ranks are asked to do the same.

@@ -36,6 +36,9 @@ pub struct TrainSettings {
     /// Memory for the frames, and again for their latents, in GiB. What exceeds it is read from a
     /// file in the run's folder.
     pub memory_gib: f64,
+    /// Of a dataset in shards: how many are drawn from at a time, by all ranks together.
+    #[serde(default = "defaults::open_shards")]
+    pub open_shards: usize,
     /// Number type of the matrix products during training.
     pub precision: Precision,
     /// Shape of the tokenizer.

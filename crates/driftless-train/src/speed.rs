@@ -105,13 +105,13 @@ pub fn measure(
         let store = noise(&run)?;
         match network {
             Network::Tokenizer => {
-                let (mut task, vars) = TokenizerTask::new(&run, &store)?;
+                let (mut task, vars) = TokenizerTask::new(&run, (&store).into())?;
                 let optimizer = Optimizer::new(&vars, &run.settings.tokenizer.optimizer)?;
                 steps(&mut task, optimizer, seconds)
             }
             Network::Dynamics => {
                 random_tokenizer(&run)?;
-                let (mut task, vars) = DynamicsTask::new(&run, &store, &mut ())?;
+                let (mut task, vars) = DynamicsTask::new(&run, (&store).into(), &mut ())?;
                 let optimizer = Optimizer::new(&vars, &run.settings.dynamics.optimizer)?;
                 steps(&mut task, optimizer, seconds)
             }

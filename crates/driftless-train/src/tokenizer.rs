@@ -15,6 +15,7 @@
 mod cpu_step;
 mod cpu_trainer;
 pub(crate) mod foreground;
+mod frame_source;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -30,17 +31,17 @@ use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_t
 
 use self::cpu_trainer::CpuTrainer;
 use self::foreground::{
-    FREQUENCY_FRAMES, cumulative_rarity, dilated, foreground, foreground_frequency, median_frame,
-    pixel_rarity,
+    FREQUENCY_FRAMES, dilated, foreground, foreground_frequency, median_frame, pixel_rarity,
 };
+use self::frame_source::FrameSource;
 use super::TrainStage;
 use super::context::RunContext;
-use super::frame_errors::FrameErrors;
 use super::frame_store::FrameStore;
 use super::optimizer::Optimizer;
 use super::random::normal_like;
 use super::settings::TokenizerSettings;
 use super::task::{BatchReport, Losses, StepOutput, Task};
+use super::training_data::TrainingData;
 use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
@@ -53,16 +54,15 @@ const MIN_STD: f64 = 1e-4;
 pub(super) struct TokenizerTask<'a> {
     run: &'a RunContext,
     settings: &'a TokenizerSettings,
-    store: &'a FrameStore,
+    /// Frames of the whole dataset, for statistics.
+    sample: &'a FrameStore,
     tokenizer: Tokenizer,
     /// Median frame, [1, H, W, 3].
     background: Tensor,
     /// Rarity weight of the foreground at every pixel, [1, H, W, 1].
     pixel_rarity: Tensor,
-    /// Cumulative sum of the rarity of all frames, by which they are drawn.
-    cumulative_rarity: Vec<f64>,
-    /// By which hard frames are drawn.
-    errors: FrameErrors,
+    /// Draws the frames.
+    frames: FrameSource<'a>,
     /// Whether the encoder is frozen.
     decoder_only: bool,
     /// Computes the steps on the CPU; `None` on other devices.
@@ -72,44 +72,31 @@ pub(super) struct TokenizerTask<'a> {
 impl<'a> TokenizerTask<'a> {
     pub(super) fn new(
         run: &'a RunContext,
-        store: &'a FrameStore,
+        data: TrainingData<'a>,
     ) -> Result<(Self, BTreeMap<String, Var>)> {
+        let sample = data.sample();
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let tokenizer = Tokenizer::new(&params, &run.world)?;
-        let median = median_frame(&store.sample_evenly(MEDIAN_FRAMES)?, run.world.image_len());
+        let median = median_frame(&sample.sample_evenly(MEDIAN_FRAMES)?, run.world.image_len());
         let background = images_to_tensor(&median, run.world.image, &run.device)?;
-        let sample = store.sample_evenly(FREQUENCY_FRAMES)?;
-        let frequency = foreground_frequency(&sample, &background, run)?;
+        let some = sample.sample_evenly(FREQUENCY_FRAMES)?;
+        let frequency = foreground_frequency(&some, &background, run)?;
         let frequencies = frequency.flatten_all()?.to_vec1::<f32>()?;
         let vars = params.finish()?;
         let pixel_rarity = pixel_rarity(&frequency)?;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
-            store,
-            cumulative_rarity: cumulative_rarity(store, &median, &frequencies)?,
+            sample,
             tokenizer,
             cpu: CpuTrainer::new(run, &vars, &median, &pixel_rarity)?,
             pixel_rarity,
             background,
-            errors: FrameErrors::new(store.frames()),
+            frames: FrameSource::new(data, &run.settings.tokenizer, median, frequencies)?,
             decoder_only: false,
         };
         Ok((task, vars))
-    }
-
-    /// Draws the index of a frame: by its error, in proportion to its rarity, or uniformly.
-    fn draw_frame(&self, rng: &mut ChaCha8Rng) -> usize {
-        if rng.random_bool(self.settings.hard_fraction) {
-            return self.errors.draw(rng);
-        }
-        let total = self.cumulative_rarity.last().copied().unwrap_or(0.0);
-        if total > 0.0 && rng.random_bool(self.settings.rare_fraction) {
-            let at = rng.random_range(0.0..total);
-            return self.cumulative_rarity.partition_point(|sum| *sum <= at);
-        }
-        rng.random_range(0..self.store.frames())
     }
 
     /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, 1 +
@@ -150,16 +137,14 @@ impl<'a> TokenizerTask<'a> {
     }
 
     /// Draws the frames of a step.
-    fn draw_frames(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, BatchReport)> {
-        let mut bytes = Vec::with_capacity(self.settings.batch_size * self.run.world.image_len());
-        let mut report = BatchReport::default();
+    fn draw_frames(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, BatchReport)> {
         let started = Instant::now();
-        for _ in 0..self.settings.batch_size {
-            let at = self.draw_frame(rng);
-            self.store.read(at..at + 1, &mut bytes)?;
-            report.frames.push(at);
-        }
-        report.fetch_time = started.elapsed();
+        let (bytes, frames) = self.frames.draw(step, rng)?;
+        let report = BatchReport {
+            frames,
+            fetch_time: started.elapsed(),
+            ..BatchReport::default()
+        };
         Ok((bytes, report))
     }
 
@@ -206,14 +191,14 @@ impl<'a> TokenizerTask<'a> {
         let tensors = weights.clone().into_iter().collect();
         let params = Params::from_tensors(self.run.layout.root(), tensors, &self.run.device);
         let averaged = Tokenizer::new(&params, &self.run.world)?;
-        let sample = self.store.sample_evenly(STATISTICS_FRAMES)?;
+        let sample = self.sample.sample_evenly(STATISTICS_FRAMES)?;
         statistics(&averaged, &sample, self.run)
     }
 
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
-    pub(super) fn losses(&self, rng: &mut ChaCha8Rng) -> Result<Losses> {
+    pub(super) fn losses(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let (bytes, mut report) = self.draw_frames(rng)?;
+        let (bytes, mut report) = self.draw_frames(step, rng)?;
         let images = images_to_tensor(&bytes, image, &self.run.device)?;
         let (z, curvature) = if self.decoder_only {
             let z = self.tokenizer.encode(&images)?.detach();
@@ -262,30 +247,28 @@ impl Task for TokenizerTask<'_> {
 
     fn step(
         &mut self,
-        _step: u64,
+        step: u64,
         rng: &mut ChaCha8Rng,
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput> {
         let output = match self.cpu.take() {
             Some(mut cpu) => {
-                let output = self.cpu_step(&mut cpu, rng);
+                let output = self.cpu_step(&mut cpu, step, rng);
                 self.cpu = Some(cpu);
                 output
             }
-            None => self.losses(rng)?.backward(mean_squares),
+            None => self.losses(step, rng)?.backward(mean_squares),
         }?;
-        for error in &output.batch.errors {
-            self.errors.set(error.frame, error.error);
-        }
+        self.frames.set_errors(&output.batch.errors);
         Ok(output)
     }
 
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.errors.state()
+        self.frames.state()
     }
 
     fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.errors.restore(state)
+        self.frames.restore(state)
     }
 
     fn is_frozen(&self, _step: u64, name: &str) -> bool {

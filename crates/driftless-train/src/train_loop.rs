@@ -157,7 +157,11 @@ impl TrainLoop<'_> {
                 _ => {}
             }
             let index = counters.step;
-            let step = self.train_step(task, &mut optimizer, &mut counters)?;
+            let step = match self.train_step(task, &mut optimizer, &mut counters) {
+                // Nothing of the step was done, on any rank.
+                Err(Error::Interrupted) => break TrainOutcome::Stopped,
+                step => step?,
+            };
             progress.step_done(&StepReport {
                 stage,
                 step: counters.step,

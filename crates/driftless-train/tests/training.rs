@@ -14,6 +14,8 @@ mod axes;
 mod ranks;
 #[path = "training/resuming.rs"]
 mod resuming;
+#[path = "training/shards.rs"]
+mod shards;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -145,12 +145,12 @@ fn damaged_shards_are_named() {
     );
 }
 
-/// Changes the first shard's entry, so that its checksum still fits.
-fn lying(out: &Path, key: &str, value: u64) -> String {
+/// What is said of a shard whose entry has another number, while its checksum still fits.
+fn lying(out: &Path, shard: usize, key: &str, value: u64) -> String {
     let path = out.join(MANIFEST);
     let text = std::fs::read(&path).unwrap();
     let mut manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let entry = &mut manifest["shards"][0];
+    let entry = &mut manifest["shards"][shard];
     let old = entry[key].as_u64().unwrap();
     entry[key] = value.into();
     if key != "longest" {
@@ -158,7 +158,7 @@ fn lying(out: &Path, key: &str, value: u64) -> String {
         manifest[key] = (total + value - old).into();
     }
     std::fs::write(&path, manifest.to_string()).unwrap();
-    let result = open(out).and_then(|reader| content(&reader, 0));
+    let result = open(out).and_then(|reader| content(&reader, shard));
     std::fs::write(&path, text).unwrap();
     one_line(&result.unwrap_err())
 }
@@ -167,14 +167,22 @@ fn lying(out: &Path, key: &str, value: u64) -> String {
 fn sizes_that_lie_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("shards");
-    let first = shards(folder.path(), &out).shards[0].clone();
+    let all = shards(folder.path(), &out).shards;
+    let at = all.iter().position(|shard| shard.episodes == 2).unwrap();
+    let true_one = &all[at];
     for (key, value) in [
-        ("frames", first.frames + 1),
-        ("frames", first.longest * first.episodes - 1),
-        ("episodes", first.episodes + 1),
-        ("longest", first.longest + 1),
+        ("frames", true_one.frames + 1),
+        ("frames", true_one.frames - 1),
+        ("episodes", 3),
+        ("longest", true_one.longest + 1),
     ] {
-        let text = lying(&out, key, value);
-        assert!(text.contains("shard-00000.tar"), "{key}: {text}");
+        let text = lying(&out, at, key, value);
+        assert!(text.contains(&true_one.name), "{key}: {text}");
     }
+    // One episode of fewer frames than there are.
+    let text = lying(&out, at, "episodes", 1);
+    assert!(
+        text.contains(&format!("`shards[{at}]`: `longest` is")),
+        "{text}"
+    );
 }

@@ -22,7 +22,7 @@ impl DynamicsTask<'_> {
     /// # Errors
     /// Returns an error if the file of the latents fails or the batch does not fit the network.
     pub(super) fn cpu_step(
-        &self,
+        &mut self,
         cpu: &mut CpuTrainer,
         step: u64,
         rng: &mut ChaCha8Rng,

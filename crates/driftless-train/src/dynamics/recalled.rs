@@ -18,6 +18,7 @@ use driftless_model::memory::{
 use crate::frame_store::{ByteStore, EpisodeLabels};
 use crate::random::normal_like;
 use crate::settings::DynamicsSettings;
+use crate::shards::RecallParts;
 use crate::{Error, Result};
 
 /// What the sequences of a batch recall, and how the camera moves in them.
@@ -34,13 +35,8 @@ pub(super) struct RecallDrawer<'a> {
     world: &'a WorldConfig,
     config: &'a MemoryConfig,
     settings: &'a DynamicsSettings,
-    latents: &'a ByteStore,
     token_inputs: TokenInputs,
-    bytes: Vec<u8>,
-    features: Vec<f32>,
-    filled: Vec<f32>,
-    motion: Vec<f32>,
-    motion_known: Vec<f32>,
+    parts: RecallParts,
 }
 
 /// Which frames a sequence recalls.
@@ -54,36 +50,37 @@ enum Rule {
 
 impl<'a> RecallDrawer<'a> {
     /// `None` if the world has no memory.
-    pub(super) fn new(
-        world: &'a WorldConfig,
-        settings: &'a DynamicsSettings,
-        latents: &'a ByteStore,
-    ) -> Option<Self> {
+    pub(super) fn new(world: &'a WorldConfig, settings: &'a DynamicsSettings) -> Option<Self> {
         let config = world.dynamics.memory.as_ref()?;
         Some(Self {
             world,
             config,
             token_inputs: TokenInputs::new(world, config),
             settings,
-            latents,
-            bytes: Vec::new(),
-            features: Vec::new(),
-            filled: Vec::new(),
-            motion: Vec::new(),
-            motion_known: Vec::new(),
+            parts: RecallParts::default(),
         })
     }
 
-    /// Adds the sequence of `length` frames that begins at frame `start` of an episode. Returns whether
-    /// all its frames recall what a memory recalls.
+    /// What the sequences that were added recall.
+    pub(super) fn into_parts(self) -> RecallParts {
+        self.parts
+    }
+
+    /// Adds sequences of which it was drawn elsewhere what they recall.
+    pub(super) fn append(&mut self, parts: &RecallParts) {
+        self.parts.append(parts);
+    }
+
+    /// Adds the sequence of `length` frames that begins at frame `start` of an episode, whose frames are in
+    /// `latents`. Returns whether all its frames recall what a memory recalls.
     ///
     /// # Errors
     /// Returns an error if the file of the latents fails.
     pub(super) fn push(
         &mut self,
+        latents: &ByteStore,
         episode: &EpisodeLabels,
-        start: usize,
-        length: usize,
+        (start, length): (usize, usize),
         rng: &mut ChaCha8Rng,
     ) -> Result<bool> {
         let none = Vec::new();
@@ -93,10 +90,11 @@ impl<'a> RecallDrawer<'a> {
                 .checked_sub(1)
                 .and_then(|p| poses.get(p).zip(poses.get(t)));
             let motion = pair.map(|(from, to)| from.motion_to(*to));
-            self.motion_known
+            self.parts
+                .motion_known
                 .push(f32::from(u8::from(motion.is_some())));
             let Motion { ahead, aside, turn } = motion.unwrap_or_default();
-            self.motion.extend([ahead, aside, turn]);
+            self.parts.motion.extend([ahead, aside, turn]);
         }
         let rule = self.rule(rng);
         let (context, end) = (self.world.dynamics.context, start + length);
@@ -132,12 +130,13 @@ impl<'a> RecallDrawer<'a> {
                 let at = kept[*i];
                 let seen = self.inexact(poses[at], rng);
                 let age = t.abs_diff(at) as u64;
-                self.features
+                self.parts
+                    .features
                     .extend(memory_features(now, seen, age, self.config.reach));
                 let len = self.world.latent_len() * size_of::<f32>();
                 let first = (episode.start + at) * len;
-                self.latents.read(first..first + len, &mut self.bytes)?;
-                self.filled.push(1.0);
+                latents.read(first..first + len, &mut self.parts.latents)?;
+                self.parts.filled.push(1.0);
             }
             self.fill_up(chosen.len());
         }
@@ -195,10 +194,14 @@ impl<'a> RecallDrawer<'a> {
     fn fill_up(&mut self, count: usize) {
         let empty = self.config.frames - count;
         let len = self.world.latent_len() * size_of::<f32>();
-        self.bytes.resize(self.bytes.len() + empty * len, 0);
-        let features = self.features.len() + empty * MEMORY_FEATURES;
-        self.features.resize(features, 0.0);
-        self.filled.resize(self.filled.len() + empty, 0.0);
+        self.parts
+            .latents
+            .resize(self.parts.latents.len() + empty * len, 0);
+        let features = self.parts.features.len() + empty * MEMORY_FEATURES;
+        self.parts.features.resize(features, 0.0);
+        self.parts
+            .filled
+            .resize(self.parts.filled.len() + empty, 0.0);
     }
 
     /// What the `b` sequences of `t` frames that were added recall, as noisy as their context.
@@ -214,10 +217,10 @@ impl<'a> RecallDrawer<'a> {
         let (m, device) = (self.config.frames, like.device());
         let [gh, gw] = self.world.grid();
         let shape = [b, t, m, gh, gw, self.world.tokenizer.channels];
-        if self.filled.len() != b * t * m {
+        if self.parts.filled.len() != b * t * m {
             return Err(Error::Internal("recalled frames do not match their batch"));
         }
-        let latents = Tensor::from_raw_buffer(&self.bytes, DType::F32, &shape, device)?;
+        let latents = Tensor::from_raw_buffer(&self.parts.latents, DType::F32, &shape, device)?;
         let lowest = self.settings.min_context_signal as f32;
         let signal: Vec<f32> = (0..b * t * m)
             .map(|_| rng.random_range(lowest..1.0))
@@ -231,17 +234,17 @@ impl<'a> RecallDrawer<'a> {
         let mut all = Vec::with_capacity(b * t * m * inputs.per_frame());
         let latents: Vec<f32> = latents.flatten_all()?.to_vec1()?;
         let frames = latents.chunks_exact(self.world.latent_len());
-        let (features, _) = self.features.as_chunks::<MEMORY_FEATURES>();
+        let (features, _) = self.parts.features.as_chunks::<MEMORY_FEATURES>();
         for (latent, features) in frames.zip(features) {
             inputs.push(latent, features, &mut all);
         }
         Ok(Recalled {
             memory: MemoryInput {
                 tokens: Tensor::from_vec(all, (b, t, m, tokens, per_token), device)?,
-                filled: Tensor::from_vec(self.filled, (b, t, m), device)?,
+                filled: Tensor::from_vec(self.parts.filled, (b, t, m), device)?,
             },
-            motion: Tensor::from_vec(self.motion, (b, t, 3), device)?,
-            motion_known: Tensor::from_vec(self.motion_known, (b, t), device)?,
+            motion: Tensor::from_vec(self.parts.motion, (b, t, 3), device)?,
+            motion_known: Tensor::from_vec(self.parts.motion_known, (b, t), device)?,
         })
     }
 }
@@ -326,9 +329,11 @@ mod tests {
             ),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut drawer = RecallDrawer::new(&world, &settings.dynamics, &latents).unwrap();
+        let mut drawer = RecallDrawer::new(&world, &settings.dynamics).unwrap();
         let (start, length) = (sequence.start, sequence.len());
-        drawer.push(&episode, start, length, &mut rng).unwrap();
+        drawer
+            .push(&latents, &episode, (start, length), &mut rng)
+            .unwrap();
         let like = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
         let recalled = drawer.finish((1, length), &like, &mut rng).unwrap();
         let memory = &recalled.memory;

@@ -23,9 +23,12 @@ const KEY: &str = "level_errors";
 /// different levels cannot be compared otherwise.
 pub(super) struct WindowErrors {
     frames: FrameErrors,
-    /// Running mean error of each range of signal levels; 0 before the first frame in it.
-    means: [f64; LEVELS],
+    levels: LevelErrors,
 }
+
+/// Running mean error of each range of signal levels; 0 before the first frame in it.
+#[derive(Default)]
+pub(super) struct LevelErrors([f64; LEVELS]);
 
 /// Errors of the frames of `batch` that are trained on: the mean squared error of `x` [B, T, gh, gw, c],
 /// predicted for `copy`, in the worst cell. `starts` are the first frames of the sequences.
@@ -58,12 +61,54 @@ pub(super) fn window_errors(
         .collect())
 }
 
+impl LevelErrors {
+    /// The error of a frame in units of the mean error at its signal level, which it becomes part of.
+    pub fn relative(&mut self, error: FrameError) -> FrameError {
+        let at = (error.signal * LEVELS as f32) as usize;
+        let mean = &mut self.0[at.min(LEVELS - 1)];
+        let value = f64::from(error.error);
+        *mean = if *mean == 0.0 {
+            value
+        } else {
+            DECAY * *mean + (1.0 - DECAY) * value
+        };
+        let relative = if *mean > 0.0 { value / *mean } else { 0.0 };
+        FrameError {
+            error: relative as f32,
+            ..error
+        }
+    }
+
+    /// The tensor of the saved state.
+    ///
+    /// # Errors
+    /// Returns an error if candle fails.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let means = Tensor::new(&self.0, &Device::Cpu)?;
+        Ok(BTreeMap::from([(KEY.to_owned(), means)]))
+    }
+
+    /// Restores the tensor of a saved state, if it has it.
+    ///
+    /// # Errors
+    /// Returns an error if it has another type.
+    pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        if let Some(saved) = state.get(KEY) {
+            let saved = saved.to_vec1::<f64>()?;
+            for (mean, saved) in self.0.iter_mut().zip(saved) {
+                *mean = saved;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl WindowErrors {
     /// Errors of frames that were not trained on yet.
     pub fn new(frames: usize) -> Self {
         Self {
             frames: FrameErrors::new(frames),
-            means: [0.0; LEVELS],
+            levels: LevelErrors::default(),
         }
     }
 
@@ -74,21 +119,9 @@ impl WindowErrors {
 
     /// Remembers the errors of frames that were trained on.
     pub fn update(&mut self, errors: &[FrameError]) {
-        for FrameError {
-            frame,
-            error,
-            signal,
-        } in errors.iter().copied()
-        {
-            let mean = &mut self.means[((signal * LEVELS as f32) as usize).min(LEVELS - 1)];
-            let error = f64::from(error);
-            *mean = if *mean == 0.0 {
-                error
-            } else {
-                DECAY * *mean + (1.0 - DECAY) * error
-            };
-            let relative = if *mean > 0.0 { error / *mean } else { 0.0 };
-            self.frames.set(frame, relative as f32);
+        for error in errors {
+            let error = self.levels.relative(*error);
+            self.frames.set(error.frame, error.error);
         }
     }
 
@@ -98,7 +131,7 @@ impl WindowErrors {
     /// Returns an error if candle fails.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = self.frames.state()?;
-        state.insert(KEY.to_owned(), Tensor::new(&self.means, &Device::Cpu)?);
+        state.extend(self.levels.state()?);
         Ok(state)
     }
 
@@ -108,13 +141,7 @@ impl WindowErrors {
     /// Returns an error if they have another type.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         self.frames.restore(state)?;
-        if let Some(saved) = state.get(KEY) {
-            let saved = saved.to_vec1::<f64>()?;
-            for (mean, saved) in self.means.iter_mut().zip(saved) {
-                *mean = saved;
-            }
-        }
-        Ok(())
+        self.levels.restore(state)
     }
 }
 
@@ -160,7 +187,7 @@ mod tests {
         errors.update(&at(0.6, &[(1, 4.0)]));
         let mut restored = WindowErrors::new(4);
         restored.restore(&errors.state().unwrap()).unwrap();
-        assert_eq!(restored.means, errors.means);
-        assert!(restored.means[0] == 2.0 && restored.means[4] == 4.0);
+        assert_eq!(restored.levels.0, errors.levels.0);
+        assert!(restored.levels.0[0] == 2.0 && restored.levels.0[4] == 4.0);
     }
 }

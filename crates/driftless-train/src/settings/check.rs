@@ -53,10 +53,11 @@ fn is_fraction(x: f64) -> bool {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn general(s: &TrainSettings) -> [Rule; 3] {
+fn general(s: &TrainSettings) -> [Rule; 4] {
     [
         ("save_minutes", s.save_minutes >= 0.0, NOT_NEGATIVE),
         ("memory_gib", s.memory_gib >= 0.0, NOT_NEGATIVE),
+        ("open_shards", (1..=4096).contains(&s.open_shards), "1 to 4096"),
         ("preview_minutes", s.preview_minutes >= 0.0, NOT_NEGATIVE),
     ]
 }

@@ -10,6 +10,11 @@ use super::{
     TrainSettings,
 };
 
+/// How many shards are drawn from at a time.
+pub(super) fn open_shards() -> usize {
+    8
+}
+
 impl Default for TrainSettings {
     fn default() -> Self {
         Self {
@@ -17,6 +22,7 @@ impl Default for TrainSettings {
             save_minutes: 5.0,
             preview_minutes: 10.0,
             memory_gib: 4.0,
+            open_shards: open_shards(),
             precision: Precision::F32,
             tokenizer_shape: TokenizerConfig::default(),
             dynamics_shape: DynamicsConfig::default(),

@@ -16,14 +16,15 @@ impl TokenizerTask<'_> {
     /// the same random draws.
     ///
     /// # Errors
-    /// Returns an error if the file of the frames fails.
+    /// Returns an error if the frames cannot be read.
     pub(super) fn cpu_step(
-        &self,
+        &mut self,
         cpu: &mut CpuTrainer,
+        step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<StepOutput> {
+        let (images, mut report) = self.draw_frames(step, rng)?;
         let (settings, world) = (self.settings, &self.run.world);
-        let (images, mut report) = self.draw_frames(rng)?;
         let joint = if self.decoder_only {
             None
         } else {

@@ -8,21 +8,21 @@ use driftless_train::ranks::{Ranks, threads};
 
 use super::*;
 
-struct Place(tempfile::TempDir);
+pub struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         record(&place.path("data"), 8, 3, 0);
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Twenty steps of each stage.
-    fn options(&self, out: &str) -> TrainOptions {
+    pub fn options(&self, out: &str) -> TrainOptions {
         let options = options(self.0.path(), out);
         let short = SETTINGS.replace("steps = 160", "steps = 20");
         let short = short.replace("steps = 300", "steps = 20");
@@ -33,7 +33,7 @@ impl Place {
 }
 
 /// Trains with these options, changed for each rank, on so many ranks.
-fn train_on(
+pub fn train_on(
     size: usize,
     options: &TrainOptions,
     change: impl Fn(&mut TrainOptions) + Sync,
@@ -55,7 +55,7 @@ fn train_on(
     })
 }
 
-fn finish(size: usize, options: &TrainOptions) {
+pub fn finish(size: usize, options: &TrainOptions) {
     for outcome in train_on(size, options, |_| {}) {
         assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
     }
@@ -69,7 +69,7 @@ fn state(out: &Path, stage: TrainStage) -> BTreeMap<String, Tensor> {
 }
 
 /// The largest difference of any two numbers in the states that two runs have saved, and whose it is.
-fn largest_difference(a: &Path, b: &Path) -> (f64, String) {
+pub fn largest_difference(a: &Path, b: &Path) -> (f64, String) {
     let mut largest = (0.0, String::new());
     for stage in TrainStage::ALL {
         let (a, b) = (state(a, stage), state(b, stage));
