@@ -200,9 +200,9 @@ fn dreamer_replays_bit_for_bit() {
     let at = |name: &str| folder.path().join(name);
     let (world, first) = (path_str(folder.path()), at("first.npz"));
     let first = path_str(&first);
-    let short = ["--headless", "--frames", "6"];
+    let short = ["--headless", "--frames"];
     let play = [&["play", "--checkpoint", world], &short[..]].concat();
-    success(&[&play[..], &["--out", first]].concat());
+    success(&[&play[..], &["6", "--out", first]].concat());
     let episode = Episode::read(Path::new(first)).unwrap();
     let played = episode.played();
     assert!(played.iter().any(|action| action.axes[15] != 0.0));
@@ -216,23 +216,14 @@ fn dreamer_replays_bit_for_bit() {
         .unwrap();
     let tokenizer = at(TOKENIZER);
     let play = [&["play", "--checkpoint", path_str(&tokenizer)], &short[..]].concat();
-    let more = [
-        "--image",
-        picture,
-        "--context",
-        "4",
-        "--hop",
-        "2",
-        "--steps",
-        "4",
-    ];
+    let more = ["--image", picture, "--hop", "2", "--steps", "4"];
     let more = [&more[..], &["--threads", "1", "--actions", first]].concat();
-    success(&[&play[..], &more, &["--out", second]].concat());
+    success(&[&play[..], &["28"], &more, &["--out", second]].concat());
     let episode = Episode::read(Path::new(second)).unwrap();
     assert_eq!((episode.height, episode.width), (16, 24));
     assert_eq!(episode.images[..3], [90, 140, 60]);
     let report = success(&["replay", second, "--checkpoint", world, "--threads", "2"]);
-    assert!(report.contains("7 of 7 frames are identical"), "{report}");
+    assert!(report.contains("29 of 29 frames are identical"), "{report}");
 }
 
 #[test]
@@ -263,7 +254,9 @@ fn dreamer_says_what_is_wrong() {
     let short = ["--headless", "--frames", "1", "--out", path_str(&out)];
     let world = ["play", "--checkpoint", path_str(folder.path())];
     let play = |more: &[&str]| failure(&[&world[..], &short, more].concat());
-    let message = play(&["--steps", "16"]);
+    let picture = at("picture.png");
+    image::RgbImage::new(8, 8).save(&picture).unwrap();
+    let message = play(&["--image", path_str(&picture), "--steps", "16"]);
     assert!(
         message.contains("steps 16: expected a power of two from 1 to 8"),
         "{message}"
