@@ -17,6 +17,27 @@ use driftless_train::{StepReport, TrainOptions, TrainProgress, TrainStage, run};
 use driftless_worlds::record::{RecordingPlan, record};
 use driftless_worlds::{Policy, SimulatorKind};
 
+/// Networks far smaller than the defaults, so that fetching weighs more.
+const SETTINGS: &str = r"
+preview_minutes = 0.0
+[tokenizer_shape]
+width = 16
+hidden = 32
+blocks = 1
+channels = 4
+[dynamics_shape]
+stem_width = 16
+width = 32
+depth = 2
+heads = 2
+mlp = 32
+context = 4
+[tokenizer.optimizer]
+steps = STEPS
+[dynamics.optimizer]
+steps = STEPS
+";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let frames = arguments.next().unwrap_or_else(|| "4000".into()).parse()?;
@@ -67,9 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         from = format!("{}/data", server.url());
     }
-    let settings = format!(
-        "preview_minutes = 0.0\n[tokenizer.optimizer]\nsteps = {steps}\n[dynamics.optimizer]\nsteps = {steps}\n"
-    );
+    let settings = SETTINGS.replace("STEPS", &steps.to_string());
     std::fs::write(path("settings.toml"), settings)?;
     for round in 0..2 {
         for (name, data) in [("folder", path("data")), ("shards", from.clone().into())] {
