@@ -63,7 +63,7 @@ impl Default for ActionSettings {
         Self {
             batch_size: 128,
             optimizer: OptimizerSettings {
-                steps: 4000,
+                steps: 2500,
                 learning_rate: 1e-3,
                 muon_learning_rate: 2e-3,
                 warmup_steps: 100,
@@ -74,9 +74,9 @@ impl Default for ActionSettings {
             },
             network: ClipShape {
                 merge: 1,
-                width: 128,
-                depth: 4,
-                mlp: 384,
+                width: 96,
+                depth: 3,
+                mlp: 256,
                 ..ClipShape::default()
             },
         }
