@@ -158,8 +158,8 @@ fn faults_are_named() {
         ),
         (r#"{"type":"latency","ms":-1}"#, "`ms` is -1"),
         (
-            r#"{"type":"pictures","pictures":"webp"}"#,
-            "unknown variant `webp`",
+            r#"{"type":"pictures","pictures":"gif"}"#,
+            "unknown variant `gif`",
         ),
         (&long, "`world` is 300 bytes long, expected at most 256"),
         (&longer, "4097 bytes, expected at most 4096"),
