@@ -37,7 +37,7 @@ impl Network {
     fn stages(self) -> Vec<TrainStage> {
         match self {
             Self::Transport => vec![TrainStage::Transport],
-            Self::Clip => vec![TrainStage::Clip],
+            Self::Clip => vec![TrainStage::ClipActions, TrainStage::Clip],
             Self::Agent => vec![TrainStage::Cloning, TrainStage::Imagination],
             Self::Tokenizer => vec![TrainStage::Tokenizer],
             Self::Dynamics => vec![TrainStage::Dynamics],

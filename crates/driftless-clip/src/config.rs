@@ -172,7 +172,7 @@ impl ClipConfig {
                 self.grid.iter().all(|&cells| within(cells, 64)),
                 "1 to 64 cells a side",
             ),
-            ("channels", within(self.channels, 256), "1 to 256"),
+            ("channels", within(self.channels, 1024), "1 to 1024"),
             ("actions", self.actions <= 1024, "0 to 1024"),
             (
                 "network.merge",

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
 use pyo3::prelude::*;
 
-use driftless_data::{ActionSpec, AxisSpec};
+use driftless_data::{AxisSpec, DatasetInfo};
 use driftless_engine::{Batch, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_sim::{Player, SimulatedWorld};
@@ -30,11 +30,8 @@ pub struct Games {
 
 /// What does not change.
 struct About {
-    world: String,
+    info: DatasetInfo,
     count: usize,
-    fps: f32,
-    image: [usize; 2],
-    actions: Vec<ActionSpec>,
     starts: usize,
     predicts_reward: bool,
     label: String,
@@ -59,18 +56,10 @@ impl Games {
         let players = learned(&folder, count, device, threads)?;
         let config = checkpoint::read_config(&folder).map_err(Error::from)?;
         check_axes(&config.name, &config.axes)?;
-        let about = |starts, label| About {
-            world: config.name.clone(),
-            count,
-            fps: config.fps,
-            image: config.image,
-            actions: config.actions.clone(),
-            starts,
-            predicts_reward: config.dynamics.outcome > 0,
-            label,
-        };
         let params = SamplerParams::of_world(&config);
-        Ok(Self::of(players, threads, params, about)?)
+        let info = DatasetInfo::from(&config);
+        let predicts = config.dynamics.outcome > 0;
+        Ok(Self::of(players, threads, params, info, predicts)?)
     }
 
     /// Games of a simulator.
@@ -86,18 +75,9 @@ impl Games {
             let player: Box<dyn Player> = Box::new(SimulatedWorld::new(kind.open(i as u64)));
             player
         };
-        let about = |starts, label| About {
-            world: info.name,
-            count,
-            fps: info.fps,
-            image: info.image,
-            actions: info.actions,
-            starts,
-            predicts_reward: true,
-            label,
-        };
         let players = (0..count).map(player).collect();
-        Ok(Self::of(players, threads, SamplerParams::default(), about)?)
+        let params = SamplerParams::default();
+        Ok(Self::of(players, threads, params, info, true)?)
     }
 
     /// Games of a world on a server, the first one if no name is given.
@@ -115,29 +95,20 @@ impl Games {
         let world = py.detach(|| remote::world(url, world, token, certificates.as_deref()))?;
         let info = world.dataset_info();
         check_axes(&info.name, &info.axes)?;
-        let about = |starts, label| About {
-            world: info.name,
-            count,
-            fps: info.fps,
-            image: info.image,
-            actions: info.actions,
-            starts,
-            predicts_reward: world.info().ends,
-            label,
-        };
         let player = |_| {
             let player: Box<dyn Player> = Box::new(world.player());
             player
         };
         let players = (0..count).map(player).collect();
         // Threads that wait for the server.
-        Ok(Self::of(players, count, world.params(), about)?)
+        let predicts = world.info().ends;
+        Ok(Self::of(players, count, world.params(), info, predicts)?)
     }
 
     /// Name of the world.
     #[getter]
     fn world(&self) -> &str {
-        &self.about.world
+        &self.about.info.name
     }
 
     /// Number of games.
@@ -149,19 +120,19 @@ impl Games {
     /// Frames a second of the recorded world.
     #[getter]
     fn fps(&self) -> f32 {
-        self.about.fps
+        self.about.info.fps
     }
 
     /// Height and width of a frame.
     #[getter]
     fn image(&self) -> (usize, usize) {
-        (self.about.image[0], self.about.image[1])
+        (self.about.info.image[0], self.about.info.image[1])
     }
 
     /// Names of the actions.
     #[getter]
     fn actions(&self) -> Vec<String> {
-        let actions = self.about.actions.iter();
+        let actions = self.about.info.actions.iter();
         actions.map(|action| action.name.clone()).collect()
     }
 
@@ -219,7 +190,7 @@ impl Games {
         };
         let moved = py.detach(|| -> Result<_> {
             let mut state = self.lock()?;
-            open_mut(&mut state)?.advance(&moves, self.about.image)
+            open_mut(&mut state)?.advance(&moves, self.about.info.image)
         })?;
         self.frames_of(py, moved)
     }
@@ -228,7 +199,7 @@ impl Games {
     fn frames<'py>(&self, py: Python<'py>) -> PyResult<Frames<'py>> {
         let now = {
             let mut state = self.lock()?;
-            open_mut(&mut state)?.frames(self.about.image)?
+            open_mut(&mut state)?.frames(self.about.info.image)?
         };
         self.frames_of(py, now)
     }
@@ -241,7 +212,7 @@ impl Games {
         actions: PyReadonlyArray1<'py, u32>,
         seed: u64,
     ) -> PyResult<()> {
-        let clip = clip_of(&images, &actions, self.about.image)?;
+        let clip = clip_of(&images, &actions, self.about.info.image)?;
         let mut state = self.lock()?;
         Ok(open_mut(&mut state)?.start_from(game, &clip, seed)?)
     }
@@ -282,18 +253,23 @@ impl Games {
         players: Vec<Box<dyn Player>>,
         threads: usize,
         params: SamplerParams,
-        about: impl FnOnce(usize, String) -> About,
+        info: DatasetInfo,
+        predicts_reward: bool,
     ) -> Result<Self> {
         let first = players.first();
-        let (starts, label) = first.map_or((0, String::new()), |player| {
-            (player.start_count(), player.label().to_owned())
-        });
+        let about = About {
+            count: players.len(),
+            starts: first.map_or(0, |player| player.start_count()),
+            label: first.map_or(String::new(), |player| player.label().to_owned()),
+            predicts_reward,
+            info,
+        };
         let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = NonZeroUsize::new(threads).unwrap_or_else(cores);
         let games = players.into_iter().enumerate();
         let games = games.map(|(i, player)| Game::new(player, i as u64));
         Ok(Self {
-            about: about(starts, label),
+            about,
             state: Mutex::new(Some(State {
                 games: Batch::new(games.collect(), threads)?,
                 params,
@@ -321,7 +297,7 @@ impl Games {
             let what = format!("arrays of {lengths:?} elements, expected {games} in each");
             return Err(Error::Value(what));
         }
-        let known = self.about.actions.len();
+        let known = self.about.info.actions.len();
         (0..games)
             .map(|i| {
                 if starting[i] {
@@ -345,7 +321,7 @@ impl Games {
         py: Python<'py>,
         (images, rewards, ended): MovedGames,
     ) -> PyResult<Frames<'py>> {
-        let [height, width] = self.about.image;
+        let [height, width] = self.about.info.image;
         let size = [rewards.len(), height, width, 3];
         Ok((
             PyArray1::from_vec(py, images).reshape(size)?,

@@ -65,7 +65,8 @@ impl State {
         let game = games.get_mut(game);
         let game = game.ok_or_else(|| no_game(count))?;
         let learned = game.player.learned_mut().ok_or_else(|| {
-            Error::Value("a simulator cannot start from frames, only a learned world can".into())
+            let what = "only a learned world that is played here can start from frames";
+            Error::Value(what.into())
         })?;
         learned.start_from(clip, &params)?;
         (game.seed, game.reward, game.ended) = (seed, 0.0, false);

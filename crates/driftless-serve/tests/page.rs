@@ -186,6 +186,10 @@ fn keys_buttons_and_settings_answer() {
     page.wait("/key to picture \\d+ ms/.test(document.getElementById('stats').textContent)");
     page.key("keyUp", "ArrowUp", "ArrowUp");
     assert!(server.metric("driftless_latency_seconds_count") > 0);
+    let pictures = "const pictures = document.querySelector('[name=pictures]');
+        pictures.value = 'webp'; pictures.dispatchEvent(new Event('change'));";
+    page.eval(pictures);
+    page.wait("/kB\\/s WebP/.test(document.getElementById('stats').textContent)");
     page.key("keyDown", "p", "KeyP");
     page.key("keyUp", "p", "KeyP");
     page.wait("document.getElementById('status').textContent === 'Paused'");

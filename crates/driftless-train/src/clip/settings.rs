@@ -48,7 +48,7 @@ pub struct ClipSettings {
 
 /// The settings of the network that plans actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ActionSettings {
     /// Clips per step: of actions alone, so that many fit.
     pub batch_size: usize,
