@@ -266,7 +266,15 @@ fn dreamer_says_what_is_wrong() {
         message.contains("dynamics_ckpt.pt is computed on the CPU"),
         "{message}"
     );
-    std::fs::rename(at(DYNAMICS), at("dynamics.bin")).unwrap();
+    // The file that is damaged is named, not the one beside it.
+    let whole = std::fs::read(at(DYNAMICS)).unwrap();
+    std::fs::write(at(DYNAMICS), &whole[..whole.len() / 2]).unwrap();
+    let message = failure(&["info", path_str(&at(TOKENIZER))]);
+    assert!(
+        message.contains("dynamics_ckpt.pt: cannot be read as PyTorch weights"),
+        "{message}"
+    );
+    std::fs::remove_file(at(DYNAMICS)).unwrap();
     for message in [play(&[]), failure(&["info", path_str(&at(TOKENIZER))])] {
         assert!(
             message.contains("is missing: expected dynamics_ckpt.pt beside it"),

@@ -58,7 +58,7 @@ pub struct Args {
     /// Keep shards of a server in this folder, for the next epoch or run.
     #[arg(long, value_name = "DIR")]
     shard_cache: Option<PathBuf>,
-    /// The most MiB in it; shards that were not used for longest make room.
+    /// The most MiB in it; the least recently used shards are removed first.
     #[arg(
         long,
         value_name = "N",
@@ -124,9 +124,10 @@ pub fn run(args: Args) -> Result<()> {
             ))
         }
         Network::Transport | Network::Clip | Network::Agent if Location::is_meant_by(&args.data) => {
+            // An address that holds credentials is not repeated.
+            let data = Location::parse(&args.data)?;
             Err(Error::Argument(format!(
-                "{}: shards train a tokenizer or a dynamics only, expected a folder of episodes",
-                args.data.display()
+                "{data}: shards train a tokenizer or a dynamics only, expected a folder of episodes"
             )))
         }
         Network::Transport => transport(args),

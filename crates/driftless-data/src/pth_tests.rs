@@ -71,9 +71,12 @@ fn options_of_a_checkpoint_are_read() {
     assert_eq!(arguments["compile"], Argument::Flag(false));
     // Lists and nothing are left out.
     assert!(!arguments.contains_key("data_dirs") && !arguments.contains_key("resume"));
-    for file in ["heads.pth", "heads_old.pth"] {
-        assert_eq!(super::arguments(&fixture(file)).unwrap(), BTreeMap::new());
-    }
+    assert_eq!(
+        super::arguments(&fixture("heads.pth")).unwrap(),
+        BTreeMap::new()
+    );
+    let old = super::arguments(&fixture("heads_old.pth")).unwrap_err();
+    assert!(old.to_string().contains("PyTorch before 1.6"), "{old}");
 }
 
 #[test]

@@ -155,14 +155,17 @@ impl StagingFolder {
         }
     }
 
-    /// The files in the temporary folder, `dataset.json` last.
+    /// The files in the temporary folder: those that say what the others are come last, and `dataset.json` after all.
     fn files(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder.path();
         let entries = folder.read_dir().map_err(|e| Error::io(folder, e))?;
         let mut files = entries
             .map(|entry| Ok(entry.map_err(|e| Error::io(folder, e))?.path()))
             .collect::<Result<Vec<PathBuf>>>()?;
-        files.sort_by_key(|file| file.ends_with(dataset::INFO));
+        files.sort_by_key(|file| {
+            let is_json = file.extension().is_some_and(|end| end == "json");
+            (is_json, file.ends_with(dataset::INFO))
+        });
         Ok(files)
     }
 

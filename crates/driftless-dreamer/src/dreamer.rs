@@ -1,21 +1,16 @@
 //! The two networks of a checkpoint, and the sampler between them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use driftless_data::Action;
-use driftless_engine::kernels::{Workers, fastest_threads};
+use driftless_engine::kernels::Workers;
 use driftless_published::{Error, Frame, Result, WindowInfo, WindowNetwork, known_frames};
 
-use crate::controls::{actions, axes};
 use crate::dynamics::{self, Dynamics, Input};
 use crate::files::{DYNAMICS, DreamerFiles, TOKENIZER, open};
 use crate::options::Options;
 use crate::shortcut::{Level, ShortcutParams};
 use crate::tokenizer::Tokenizer;
-
-/// Layers that are timed with each number of threads.
-const PROBES: usize = 3;
 
 /// What the files of a checkpoint say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,17 +102,6 @@ impl Dreamer {
         self.dynamics.predict(&self.workers, context.len(), input)
     }
 
-    /// The least time of a few runs of a layer.
-    fn time_of_layer(&mut self) -> Duration {
-        let mut least = Duration::MAX;
-        for _ in 0..=PROBES {
-            let started = Instant::now();
-            self.tokenizer.probe(&self.workers);
-            least = least.min(started.elapsed());
-        }
-        least
-    }
-
     /// Checks the numbers of a frame.
     fn check_frame(&self, frame: &Frame) -> Result<()> {
         self.window().check_latent(&frame.latent)?;
@@ -152,8 +136,9 @@ impl WindowNetwork for Dreamer {
             image: self.info.image,
             latent_len: self.info.latent.iter().product(),
             window: self.info.window,
-            actions: actions().len(),
-            axes: axes(self.info.actuators).len(),
+            // The idle one: a person moves actuators only.
+            actions: 1,
+            axes: self.info.actuators,
         }
     }
 
@@ -168,12 +153,8 @@ impl WindowNetwork for Dreamer {
         Ok(())
     }
 
-    fn set_fastest_threads(&mut self) -> Result<()> {
-        let threads = fastest_threads(|threads| -> Result<Duration> {
-            self.set_threads(threads)?;
-            Ok(self.time_of_layer())
-        })?;
-        self.set_threads(threads)
+    fn probe(&mut self) {
+        self.tokenizer.probe(&self.workers);
     }
 
     fn check(&self, sampler: &ShortcutParams) -> Result<()> {

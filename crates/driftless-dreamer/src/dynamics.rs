@@ -5,7 +5,7 @@ use driftless_data::MAX_AXES;
 use driftless_engine::kernels::Workers;
 use driftless_published::{Activation, Error, Linear, Result, Sides, Weights};
 
-use crate::options::Options;
+use crate::options::{MAX_HEADS, Options};
 use crate::positions::Positions;
 use crate::shortcut::Level;
 use crate::stack::{Stack, StackSpec};
@@ -15,6 +15,8 @@ use crate::tokenizer::HEADS;
 const WINDOW: usize = 32;
 /// Most frames of a window.
 const MAX_WINDOW: usize = 1024;
+/// Most tokens of agents.
+const MAX_AGENTS: usize = 64;
 /// Tokens of a frame before its latents: action, signal level, step size.
 const LABELS: usize = 3;
 
@@ -128,7 +130,7 @@ impl Dynamics {
         let spec = StackSpec {
             name: "transformer",
             width,
-            heads: options.count("n_heads", 1, HEADS)?,
+            heads: options.count("n_heads", 1..=MAX_HEADS, HEADS)?,
             tokens,
             sight: vec![[0..tokens, 0..tokens]],
             in_time: tokens,
@@ -234,7 +236,7 @@ impl Dynamics {
 /// # Errors
 /// Returns an error if the option is no number of frames.
 pub(crate) fn window(options: &Options) -> Result<usize> {
-    Ok(options.count("seq_len", 2, WINDOW)?.min(MAX_WINDOW))
+    options.count("seq_len", 2..=MAX_WINDOW, WINDOW)
 }
 
 /// Tokens of agents that the others see. They are empty without a task, but have positions. Where they are seen by
@@ -245,7 +247,7 @@ fn mixed_agents(weights: &Weights, options: &Options) -> Result<usize> {
         .or(options.text("agent_space_mode"))
     {
         None | Some("wm_agent_isolated") => Ok(0),
-        Some("wm_agent") => options.count("n_agent", 0, 0),
+        Some("wm_agent") => options.count("n_agent", 0..=MAX_AGENTS, 0),
         Some(other) => Err(weights.error(format!(
             "option `space_mode` is `{other}`, expected wm_agent_isolated or wm_agent"
         ))),

@@ -14,7 +14,7 @@ pub(crate) const TOKENIZER: Part = Part {
 pub(crate) const DYNAMICS: Part = Part {
     owner: "the dynamics of Dreamer 4 in PyTorch",
     file: "dynamics_ckpt.pt",
-    mark: "action_encoder.fc1.weight",
+    mark: "flow_x_head.weight",
 };
 const PAIR: Pair = Pair([TOKENIZER, DYNAMICS]);
 
@@ -59,8 +59,11 @@ impl DreamerFiles {
 /// Opens the weights of a part.
 pub(crate) fn open(path: &Path, part: Part) -> Result<Weights> {
     let mut weights = Weights::open(path, part.owner)?;
-    for prefix in PREFIXES {
-        weights.strip_prefix(prefix);
+    // One may stand behind another, in any order.
+    for _ in PREFIXES {
+        for prefix in PREFIXES {
+            weights.strip_prefix(prefix);
+        }
     }
     Ok(weights)
 }

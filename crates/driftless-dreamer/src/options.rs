@@ -1,10 +1,14 @@
 //! What a checkpoint says of itself beside its weights: the options that it was trained with.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use driftless_data::pth::{self, Argument};
 use driftless_published::{Error, Result, is_safetensors};
+
+/// Most heads of a network.
+pub(crate) const MAX_HEADS: usize = 1024;
 
 /// The options of a file; what is missing has the published program's default.
 pub(crate) struct Options {
@@ -26,26 +30,31 @@ impl Options {
         })
     }
 
-    /// A number of things: whole, and at least `least`.
-    pub(crate) fn count(&self, name: &str, least: usize, default: usize) -> Result<usize> {
-        Ok(self.given(name, least)?.unwrap_or(default))
+    /// A number of things: whole, and within `range`.
+    pub(crate) fn count(
+        &self,
+        name: &str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> Result<usize> {
+        Ok(self.given(name, range)?.unwrap_or(default))
     }
 
     /// A number of things, if the file tells it.
-    pub(crate) fn given(&self, name: &str, least: usize) -> Result<Option<usize>> {
-        /// Far above any option of the program.
-        const MOST: usize = 1 << 16;
+    pub(crate) fn given(&self, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>> {
+        let (least, most) = range.into_inner();
         let Some(argument) = self.arguments.get(name) else {
             return Ok(None);
         };
         if let Argument::Number(value) = *argument
             && value.fract() == 0.0
-            && (least as f64..=MOST as f64).contains(&value)
+            && (least as f64..=most as f64).contains(&value)
         {
             return Ok(Some(value as usize));
         }
-        let what =
-            format!("option `{name}` is {argument}, expected a whole number of at least {least}");
+        let what = format!(
+            "option `{name}` is {argument}, expected a whole number from {least} to {most}"
+        );
         Err(Error::weights(&self.path, what))
     }
 

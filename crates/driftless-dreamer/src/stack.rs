@@ -148,6 +148,9 @@ impl Stack {
         };
         let name = format!("{}.layers.", spec.name);
         let count = weights.count(&name);
+        if count == 0 {
+            return Err(weights.error(format!("`{name}0` is missing, expected at least one layer")));
+        }
         let layers: Result<Vec<Layer>> = (0..count)
             .map(|i| Layer::read(weights, &format!("{name}{i}"), shape))
             .collect();

@@ -4,12 +4,14 @@
 use driftless_engine::kernels::{RowLayout, Workers};
 use driftless_published::{Activation, Linear, Result, Sides, Weights};
 
-use crate::options::Options;
+use crate::options::{MAX_HEADS, Options};
 use crate::positions::Positions;
 use crate::stack::{Stack, StackSpec};
 
 /// Colours of a pixel.
 const COLOURS: usize = 3;
+/// Most pixels of a side of a picture.
+const MAX_SIDE: usize = 4096;
 /// Heads where the file does not tell them.
 pub(crate) const HEADS: usize = 4;
 
@@ -77,7 +79,7 @@ impl Side {
         let spec = StackSpec {
             name: &format!("{name}.transformer"),
             width,
-            heads: options.count("n_heads", 1, HEADS)?,
+            heads: options.count("n_heads", 1..=MAX_HEADS, HEADS)?,
             tokens,
             sight,
             in_time,
@@ -220,12 +222,19 @@ impl Tokenizer {
 
 /// Rows and columns of patches: of the size of pictures that the file tells, or else of a square.
 fn grid(weights: &Weights, options: &Options, patches: usize, patch: usize) -> Result<[usize; 2]> {
-    let (height, width) = (options.given("H", 1)?, options.given("W", 1)?);
+    let side_of = |name| options.given(name, 1..=MAX_SIDE);
+    let (height, width) = (side_of("H")?, side_of("W")?);
     let side = patches.isqrt();
     let image = match (height, width) {
         (Some(height), Some(width)) => [height, width],
         _ => [side * patch; 2],
     };
+    if image.iter().any(|side| *side > MAX_SIDE) {
+        let [height, width] = image;
+        return Err(weights.error(format!(
+            "its pictures are {height}×{width}, expected at most {MAX_SIDE} pixels a side"
+        )));
+    }
     let grid = image.map(|length| length / patch);
     if grid[0] * grid[1] == patches && grid.map(|side| side * patch) == image {
         return Ok(grid);

@@ -315,7 +315,13 @@ fn options_that_do_not_fit_are_named() {
             DYNAMICS,
             b"n_headsr\x1f\x02\0\0K\x04",
             b"n_headsr\x1f\x02\0\0K\0",
-            "option `n_heads` is 0, expected a whole number of at least 1",
+            "option `n_heads` is 0, expected a whole number from 1 to 1024",
+        ),
+        (
+            DYNAMICS,
+            b"seq_lenr)\x02\0\0K ",
+            b"seq_lenr)\x02\0\0K\x01",
+            "option `seq_len` is 1, expected a whole number from 2 to 1024",
         ),
         (
             TOKENIZER,

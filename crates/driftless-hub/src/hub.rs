@@ -101,9 +101,9 @@ impl Hub {
         })
     }
 
-    /// The file that is named, or else what the repository holds: the folder of a world (two files of one model are one), or
-    /// its only PyTorch file.
-    /// What is there already is not asked for again. `watch` hears how far each download is.
+    /// The file that is named, or else what the repository holds: the folder of a world (a model published in two files
+    /// counts as one), or its only PyTorch file. What is there already is not asked for again. `watch` hears how far each
+    /// download is.
     ///
     /// # Errors
     /// Returns an error if the file is not there and cannot be downloaded, is damaged, or if nothing says which one is

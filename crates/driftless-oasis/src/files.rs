@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftless_published::{Error, Pair, Part, Result, has_weights, is_safetensors, names};
+use driftless_published::{Pair, Part, Result};
 
 /// The diffusion transformer, which predicts the next frame's latent.
 pub(crate) const TRANSFORMER: Part = Part {
@@ -25,26 +25,6 @@ pub struct OasisFiles {
     pub transformer: PathBuf,
     /// The autoencoder, published as `vit-l-20.safetensors`.
     pub autoencoder: PathBuf,
-}
-
-/// How tensors of other models' files begin, and the model.
-const FOREIGN: [(&str, &str); 6] = [
-    ("denoiser.", "a DIAMOND agent"),
-    ("decoder.mid_block.", "the autoencoder of Stable Diffusion"),
-    ("first_stage_model.", "Stable Diffusion"),
-    ("double_blocks.", "FLUX or HunyuanVideo"),
-    ("patch_embedding.", "Wan"),
-    ("model.layers.", "a language model"),
-];
-
-/// The model that tensors belong to, as far as their names tell.
-fn foreign(names: &[String]) -> String {
-    let begins = |(start, _): &&(&str, &str)| names.iter().any(|name| name.starts_with(*start));
-    match (FOREIGN.iter().find(begins), names.first()) {
-        (Some((_, model)), _) => format!("holds the weights of {model}"),
-        (None, Some(name)) => format!("holds `{name}` and no tensor of Oasis's"),
-        (None, None) => "holds no tensors".to_owned(),
-    }
 }
 
 impl OasisFiles {
@@ -71,17 +51,4 @@ impl OasisFiles {
             autoencoder,
         }
     }
-}
-
-/// Refuses a `safetensors` file of a model that is not known.
-///
-/// # Errors
-/// Returns an error that names the model as far as its tensors tell it, unless the file holds none by its name.
-pub fn refuse_foreign(file: &Path) -> Result<()> {
-    if !has_weights(file) || !is_safetensors(file) {
-        return Ok(());
-    }
-    let expected = PAIR.0.map(|part| part.file).join(" or ");
-    let what = format!("{}, expected Oasis's {expected}", foreign(&names(file)?));
-    Err(Error::weights(file, what))
 }

@@ -22,7 +22,7 @@ mod rotary;
 mod schedule;
 mod transformer;
 
-pub use files::{OasisFiles, refuse_foreign};
+pub use files::OasisFiles;
 pub use oasis::{DdimParams, LATENT, Oasis, OasisInfo};
 pub use schedule::LEVELS;
 pub use transformer::MAX_WINDOW;

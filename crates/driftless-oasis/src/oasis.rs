@@ -1,10 +1,9 @@
 //! The two networks of a checkpoint, and the sampler between them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use driftless_data::Action;
-use driftless_engine::kernels::{Workers, fastest_threads};
+use driftless_engine::kernels::Workers;
 use driftless_published::{Error, Frame, Result, Weights, WindowInfo, WindowNetwork, known_frames};
 
 use crate::autoencoder::Autoencoder;
@@ -15,9 +14,6 @@ use crate::transformer::{Condition, Conditions, MAX_WINDOW, Transformer};
 
 /// Height and width of the published latents, which no tensor tells: 360×640 pixels in patches of 20.
 pub const LATENT: [usize; 2] = [18, 32];
-
-/// Layers that are timed with each number of threads.
-const PROBES: usize = 3;
 
 /// What the files of a checkpoint say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,17 +129,6 @@ impl Oasis {
         self.info
     }
 
-    /// The least time of a few runs.
-    fn time_of_layer(&mut self) -> Duration {
-        let mut least = Duration::MAX;
-        for _ in 0..=PROBES {
-            let started = Instant::now();
-            self.transformer.probe(&self.workers);
-            least = least.min(started.elapsed());
-        }
-        least
-    }
-
     /// The velocity that the transformer predicts for a latent at a noise level from 0 to 999, after the frames of
     /// `context`.
     ///
@@ -200,12 +185,8 @@ impl WindowNetwork for Oasis {
         Ok(())
     }
 
-    fn set_fastest_threads(&mut self) -> Result<()> {
-        let threads = fastest_threads(|threads| -> Result<Duration> {
-            self.set_threads(threads)?;
-            Ok(self.time_of_layer())
-        })?;
-        self.set_threads(threads)
+    fn probe(&mut self) {
+        self.transformer.probe(&self.workers);
     }
 
     fn check(&self, sampler: &DdimParams) -> Result<()> {

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles, refuse_foreign};
+use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles};
+use driftless_published::refuse_foreign;
 use driftless_published::{Error, WindowNetwork as _, World, WorldParams};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -152,7 +153,7 @@ fn foreign_models_are_named() {
         let tensors = [(tensor.to_owned(), (vec![1], vec![0, 0]))].into();
         write(&path, &tensors);
         assert_eq!(OasisFiles::beside(&path).unwrap(), None);
-        let message = one_line(&refuse_foreign(&path).unwrap_err());
+        let message = one_line(&refuse_foreign(&path, "Oasis's").unwrap_err());
         assert!(
             message.contains(what) && message.contains("a.safetensors"),
             "{message}"

@@ -14,6 +14,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use driftless_data::metrics::psnr;
 use driftless_engine::testing::{assert_near, read_arrays};
 use driftless_oasis::controls::CONTROLS;
 use driftless_oasis::{DdimParams, Oasis};
@@ -127,10 +128,7 @@ fn rollout(
 #[track_caller]
 fn assert_above_40_db(ours: &[u8], theirs: &[u8]) {
     assert_eq!(ours.len(), theirs.len());
-    let squares = ours.iter().zip(theirs);
-    let squares = squares.map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
-    let error = squares.sum::<f64>() / ours.len() as f64;
-    let psnr = 10.0 * (255.0f64.powi(2) / error).log10();
+    let psnr = psnr(ours, theirs).unwrap();
     assert!(psnr >= 40.0, "{psnr:.1} dB");
 }
 

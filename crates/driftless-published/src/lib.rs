@@ -10,6 +10,7 @@
 
 mod cache;
 mod error;
+mod foreign;
 mod linear;
 mod pair;
 mod tensors;
@@ -21,6 +22,7 @@ mod world;
 
 pub use cache::{Cache, Shape};
 pub use error::{Error, Result};
+pub use foreign::refuse_foreign;
 pub use linear::{Activation, Linear, layer_norm, rms_norm};
 pub use pair::{Pair, Part};
 pub use tensors::{Tensor, has_weights, is_safetensors, names};

@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::tensors::{Tensor, Tensors};
 use crate::{Error, Result};
 
-/// Largest side of any tensor. The published files have none above 6144; this keeps products of sides in range.
+/// Largest side of any tensor: far above those of published files, and products of sides stay in range.
 const MAX_SIDE: usize = 1 << 16;
 
-/// Weights of one of the two networks.
+/// Weights of a network.
 pub struct Weights {
     tensors: Tensors,
     /// Whose weights they are, as errors say it.

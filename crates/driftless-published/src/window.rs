@@ -1,13 +1,17 @@
 //! What a published network is to a world: it sees the latents of a window of finished frames, and predicts the next.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use driftless_data::Action;
+use driftless_engine::kernels::fastest_threads;
 
 use crate::{Error, Result};
 
 /// Colours of a pixel.
 const COLOURS: usize = 3;
+/// Runs that are timed with each number of threads.
+const PROBES: usize = 3;
 
 /// A finished frame as a network sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,11 +105,27 @@ pub trait WindowNetwork {
     /// Returns an error if a thread cannot be started.
     fn set_threads(&mut self, threads: usize) -> Result<()>;
 
+    /// Computes a part of itself on nothing, to be timed.
+    fn probe(&mut self);
+
     /// Computes on as many threads as are fastest: twice as many, up to all cores, while that is at least 15 % faster.
     ///
     /// # Errors
     /// Returns an error if a thread cannot be started.
-    fn set_fastest_threads(&mut self) -> Result<()>;
+    fn set_fastest_threads(&mut self) -> Result<()> {
+        let threads = fastest_threads(|threads| -> Result<Duration> {
+            self.set_threads(threads)?;
+            let mut least = Duration::MAX;
+            // The first run finds nothing in the caches.
+            for _ in 0..=PROBES {
+                let started = Instant::now();
+                self.probe();
+                least = least.min(started.elapsed());
+            }
+            Ok(least)
+        })?;
+        self.set_threads(threads)
+    }
 
     /// Checks the sampler's parameters.
     ///

@@ -84,7 +84,7 @@ pub(crate) fn for_each_episode(
         return Ok(());
     }
     let what = format!(
-        "holds {frames} frames in {episodes} episodes, the longest of {longest}, expected {} in {}, {} as the manifest says",
+        "holds {frames} frames in {episodes} episodes, the longest of {longest}; the manifest says {} in {}, the longest of {}",
         entry.frames, entry.episodes, entry.longest
     );
     Err(Error::invalid(from, what))

@@ -59,15 +59,17 @@ impl DiskCache {
         let _ = std::fs::remove_file(self.path(shard));
     }
 
-    /// Keeps a shard, and lets those go that were not used for longest. A disk that is full is no error: it is downloaded
+    /// Keeps a shard; the least recently used ones are removed to make room. A disk that is full is no error: it is downloaded
     /// once more then.
     pub fn put(&self, shard: &ShardEntry, bytes: &Bytes) {
-        if shard.bytes > self.most {
+        let path = self.path(shard);
+        // A link is not ours: what it leads to would be replaced.
+        if shard.bytes > self.most || path.is_symlink() {
             return;
         }
         let _one = self.writing.lock();
         self.make_room(self.most - shard.bytes);
-        if let Err(error) = write_atomic(&self.path(shard), bytes) {
+        if let Err(error) = write_atomic(&path, bytes) {
             tracing::warn!("a shard is not kept: {error}");
         }
     }

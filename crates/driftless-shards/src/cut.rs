@@ -8,7 +8,7 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use driftless_data::fs::read_source;
+use driftless_data::fs::{folder_of, read_source};
 use driftless_data::listing;
 use driftless_data::npz::NpzReader;
 use driftless_data::staging::StagingFolder;
@@ -22,6 +22,9 @@ use crate::sample::Sample;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::{Error, Result};
+
+/// Digits of a shard's checksum in its name.
+const SUM_DIGITS: usize = 12;
 
 /// How a dataset is cut.
 #[derive(Clone, Debug)]
@@ -52,12 +55,12 @@ pub fn cut(
     stop: &Stop,
     packed: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest> {
-    let info = DatasetInfo::read(&options.data)?;
-    let files = plan(options)?;
-    let total = files.iter().map(|file| file.frames).sum();
     // A folder appears complete, or not at all.
     let staging = match &options.out.place {
-        Place::Folder(folder) => Some(StagingFolder::new(folder)?),
+        Place::Folder(folder) => {
+            let folder = folder.join(&options.out.manifest);
+            Some(StagingFolder::new(folder_of(&folder))?)
+        }
         Place::S3 { .. } => None,
         Place::Web(url) => {
             let what = format!("{url} cannot be written, expected a folder or s3://BUCKET/PREFIX");
@@ -75,6 +78,9 @@ pub fn cut(
             "exists already; choose another place, or replace it with --overwrite".to_owned();
         return Err(Error::Refused { name, what });
     }
+    let info = DatasetInfo::read(&options.data)?;
+    let files = plan(options)?;
+    let total = files.iter().map(|file| file.frames).sum();
     let mut cutter = Cutter {
         info: &info,
         store: &store,
@@ -230,8 +236,8 @@ impl Cutter<'_> {
             packer, counted, ..
         }) = self.open.take()
         {
-            let name = format!("shard-{:05}.tar", self.shards.len());
-            let entry = write(self.store, name, packer, counted)?;
+            let name = format!("shard-{:05}", self.shards.len());
+            let entry = write(self.store, &name, packer, counted)?;
             self.shards.push(entry);
         }
         Ok(())
@@ -253,22 +259,23 @@ impl Cutter<'_> {
             dataset: self.info.clone(),
             frames: sum(|shard| shard.frames),
             episodes: sum(|shard| shard.episodes),
-            sample: write(self.store, "sample.tar".to_owned(), packer, counted)?,
+            sample: write(self.store, "sample", packer, counted)?,
             shards: self.shards,
         })
     }
 }
 
-/// Writes a shard, and says what it is.
-fn write(store: &Store, name: String, packer: Packer, counted: Counted) -> Result<ShardEntry> {
+/// Writes a shard, and says what it is. Its checksum is in its name: a shard of another manifest is never replaced.
+fn write(store: &Store, stem: &str, packer: Packer, counted: Counted) -> Result<ShardEntry> {
     let bytes = Bytes::from(packer.finish()?);
+    let sha256 = checksum(&bytes);
     let entry = ShardEntry {
         bytes: bytes.len() as u64,
         frames: counted.frames,
         episodes: counted.episodes,
         longest: counted.longest,
-        sha256: checksum(&bytes),
-        name,
+        name: format!("{stem}-{}.tar", &sha256[..SUM_DIGITS]),
+        sha256,
     };
     store.write(&entry.name, &bytes)?;
     Ok(entry)

@@ -60,7 +60,7 @@ impl Location {
     /// `s3://BUCKET/PREFIX` or `http(s)://HOST/PATH`.
     ///
     /// # Errors
-    /// Returns an error if the address has no bucket or host, another scheme, or tells credentials.
+    /// Returns an error if the address has no bucket or host, another scheme, or contains credentials.
     pub fn parse(path: &Path) -> Result<Self> {
         let text = path.to_string_lossy();
         let Some((scheme, rest)) = scheme(&text) else {
@@ -69,7 +69,7 @@ impl Location {
         let wrong = |what: &str| Err(Error::Argument(format!("{} {what}", without_secret(&text))));
         if rest.contains(['@', '?', '#']) {
             return wrong(
-                "holds credentials or a query: credentials belong into the environment (AWS_ACCESS_KEY_ID)",
+                "holds credentials or a query: credentials belong in the environment (AWS_ACCESS_KEY_ID)",
             );
         }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -147,12 +147,13 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 
 /// An address without what may be a password in it.
 fn without_secret(text: &str) -> String {
-    let end = text.find(['?', '#']).unwrap_or(text.len());
-    let text = &text[..end];
-    match (text.split_once("://"), text.rsplit_once('@')) {
+    // A password may hold what ends an address.
+    let shown = match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         _ => text.to_owned(),
-    }
+    };
+    let end = shown.find(['?', '#']).unwrap_or(shown.len());
+    shown[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -188,6 +189,10 @@ mod tests {
             ("s3://a/../b", "s3://a/../b has `.` or `..` in its path"),
             (
                 "https://me:secret@host/a",
+                "https://…@host/a holds credentials",
+            ),
+            (
+                "https://me:secret?secret#secret@host/a",
                 "https://…@host/a holds credentials",
             ),
             (

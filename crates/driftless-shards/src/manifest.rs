@@ -112,7 +112,7 @@ impl Manifest {
                 .map_err(|what| format!("{key}: {what}"))?;
             // Some file systems do not tell letters by their case.
             if !names.insert(shard.name.to_lowercase()) {
-                return Err(format!("{key}: `name` is `{}` once more", shard.name));
+                return Err(format!("{key}: `name` `{}` appears twice", shard.name));
             }
             if shard.name != self.sample.name {
                 frames = frames.saturating_add(shard.frames);
@@ -249,7 +249,7 @@ mod tests {
                 "shards" => v["shards"][1]["name"] = json!(name),
                 _ => v["sample"]["name"] = json!(name),
             });
-            assert!(text.contains("once more"), "{text}");
+            assert!(text.contains("appears twice"), "{text}");
         }
     }
 

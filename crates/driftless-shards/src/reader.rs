@@ -17,7 +17,7 @@ use crate::stop::Stop;
 use crate::store::Store;
 use crate::{Error, Result};
 
-/// How often a shard of a server is read that does not arrive as its manifest says.
+/// How often a shard that does not arrive as its manifest says is read from a server.
 const ATTEMPTS: u32 = 3;
 /// How long the first repetition waits; each further one waits twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ impl ShardReader {
     /// Calls `visit` with the path and the content of every episode of a shard, by its index in the manifest.
     ///
     /// # Errors
-    /// Returns an error that names the manifest and the shard if it is not there, not of the size or checksum that the
+    /// Returns an error that names the shard and where it is if it is not there, not of the size or checksum that the
     /// manifest says, or holds something else; if `stop` says so; or if `visit` returns one.
     pub fn for_each_episode(
         &self,
@@ -114,8 +114,9 @@ impl ShardReader {
 
     /// The bytes of a shard, checked.
     fn read(&self, entry: &ShardEntry) -> Result<Bytes> {
-        let place = entry.sha256.bytes().next().unwrap_or(0) as usize % self.reading.len();
-        let reading = self.cache.as_ref().map(|_| self.reading[place].lock());
+        let digit = entry.sha256.chars().next().and_then(|c| c.to_digit(16));
+        let place = &self.reading[digit.unwrap_or(0) as usize];
+        let reading = self.cache.as_ref().map(|_| place.lock());
         let _reading = reading.map(|held| held.unwrap_or_else(PoisonError::into_inner));
         if let Some(cache) = &self.cache
             && let Some(bytes) = cache.get(entry)

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,16 @@ const STOP_EVERY: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(20);
 /// How long one answer may take as a whole.
 const WHOLE: Duration = Duration::from_secs(30 * 60);
+/// Limits of a request that reads, and of one that writes.
+const READING: [(ClientConfigKey, Duration); 3] = [
+    (ClientConfigKey::ConnectTimeout, SILENCE),
+    (ClientConfigKey::ReadTimeout, SILENCE),
+    (ClientConfigKey::Timeout, WHOLE),
+];
+const WRITING: [(ClientConfigKey, Duration); 2] = [
+    (ClientConfigKey::ConnectTimeout, SILENCE),
+    (ClientConfigKey::Timeout, WHOLE),
+];
 /// How often a request is repeated that fails for now (503, 429, a broken connection).
 const RETRIES: usize = 8;
 /// Environment variables whose values are in no message.
@@ -59,8 +70,11 @@ fn s3(environment: &Environment) -> AmazonS3Builder {
 
 /// A place on a server.
 pub(crate) struct Remote {
-    runtime: Runtime,
-    store: Box<dyn ObjectStore>,
+    /// `None` while it is dropped.
+    runtime: Option<Runtime>,
+    reader: Arc<dyn ObjectStore>,
+    /// The same without a limit on silence, which an upload looks like.
+    writer: Arc<dyn ObjectStore>,
     prefix: Path,
     location: Location,
     /// What no message may repeat.
@@ -86,37 +100,44 @@ impl Remote {
             .filter(|(name, value)| SECRETS.contains(&name.as_str()) && !value.is_empty());
         let secrets: Vec<String> = secrets.map(|(_, value)| value.clone()).collect();
         let failed = |e: object_store::Error| store_error(&location.to_string(), &e, &secrets);
-        let (store, prefix): (Box<dyn ObjectStore>, &str) = match place {
-            Place::S3 { bucket, prefix } => {
-                let mut builder = s3(environment).with_bucket_name(bucket);
-                check_environment(&builder, location)?;
-                for (key, value) in limits() {
-                    builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
+        let (reader, writer, prefix): (Arc<dyn ObjectStore>, Arc<dyn ObjectStore>, &str) =
+            match place {
+                Place::S3 { bucket, prefix } => {
+                    let builder = s3(environment).with_bucket_name(bucket);
+                    check_environment(&builder, location)?;
+                    let limited = |limits: &[(ClientConfigKey, Duration)]| {
+                        let keys = limits.iter().map(|(key, time)| (*key, seconds(*time)));
+                        let builder = keys.fold(builder.clone(), |builder, (key, value)| {
+                            builder.with_config(AmazonS3ConfigKey::Client(key), value)
+                        });
+                        builder.with_retry(retry()).build().map_err(failed)
+                    };
+                    let (reader, writer) = (limited(&READING)?, limited(&WRITING)?);
+                    (Arc::new(reader), Arc::new(writer), prefix)
                 }
-                let store = builder.with_retry(retry()).build();
-                (Box::new(store.map_err(failed)?), prefix)
-            }
-            Place::Web(url) => {
-                let mut builder = HttpBuilder::new().with_url(url).with_retry(retry());
-                builder = builder.with_config(ClientConfigKey::AllowHttp, "true");
-                for (key, value) in limits() {
-                    builder = builder.with_config(key, value);
+                Place::Web(url) => {
+                    let mut builder = HttpBuilder::new().with_url(url).with_retry(retry());
+                    builder = builder.with_config(ClientConfigKey::AllowHttp, "true");
+                    for (key, time) in READING {
+                        builder = builder.with_config(key, seconds(time));
+                    }
+                    let store = Arc::new(builder.build().map_err(failed)?);
+                    (store.clone(), store, "")
                 }
-                (Box::new(builder.build().map_err(failed)?), "")
-            }
-            Place::Folder(_) => {
-                let what = format!("{location} is no address of a server");
-                return Err(Error::Argument(what));
-            }
-        };
+                Place::Folder(_) => {
+                    let what = format!("{location} is no address of a server");
+                    return Err(Error::Argument(what));
+                }
+            };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .map_err(|e| Error::Thread(format!("cannot start a thread: {e}")))?;
         Ok(Self {
-            runtime,
-            store,
+            runtime: Some(runtime),
+            reader,
+            writer,
             prefix: Path::from(prefix),
             location: location.clone(),
             secrets,
@@ -126,7 +147,10 @@ impl Remote {
 
     /// Waits for `work`, or until a person asks to stop.
     fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.runtime.block_on(async {
+        let Some(runtime) = &self.runtime else {
+            return Err(Error::Interrupted);
+        };
+        runtime.block_on(async {
             tokio::pin!(work);
             loop {
                 tokio::select! {
@@ -147,16 +171,16 @@ impl Remote {
     pub fn read(&self, name: &str, most: u64) -> Result<Bytes> {
         let (path, name) = (self.prefix.clone().join(name), self.location.name_of(name));
         let failed = |e| store_error(&name, &e, &self.secrets);
-        let too_large = || Error::Store {
+        let too_large = || Error::Refused {
             name: name.clone(),
             what: format!("has more than the {most} bytes that were expected"),
         };
         self.wait(async {
-            let found = self.store.get(&path).await.map_err(failed)?;
+            let found = self.reader.get(&path).await.map_err(failed)?;
             if found.meta.size > most {
                 return Err(too_large());
             }
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(found.meta.size as usize);
             let mut stream = found.into_stream();
             while let Some(part) = stream.next().await {
                 let part = part.map_err(failed)?;
@@ -176,7 +200,7 @@ impl Remote {
     pub fn write(&self, name: &str, bytes: &Bytes) -> Result<()> {
         let (path, name) = (self.prefix.clone().join(name), self.location.name_of(name));
         self.wait(async {
-            let written = self.store.put(&path, bytes.clone().into()).await;
+            let written = self.writer.put(&path, bytes.clone().into()).await;
             written
                 .map(drop)
                 .map_err(|e| store_error(&name, &e, &self.secrets))
@@ -190,7 +214,7 @@ impl Remote {
     pub fn has(&self, name: &str) -> Result<bool> {
         let (path, name) = (self.prefix.clone().join(name), self.location.name_of(name));
         self.wait(async {
-            match self.store.head(&path).await {
+            match self.reader.head(&path).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
                 Err(error) => Err(store_error(&name, &error, &self.secrets)),
@@ -199,14 +223,17 @@ impl Remote {
     }
 }
 
-/// How long requests may take.
-fn limits() -> [(ClientConfigKey, String); 3] {
-    [
-        (ClientConfigKey::ConnectTimeout, SILENCE),
-        (ClientConfigKey::ReadTimeout, SILENCE),
-        (ClientConfigKey::Timeout, WHOLE),
-    ]
-    .map(|(key, time)| (key, format!("{} seconds", time.as_secs())))
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // A name that is still looked up is not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} seconds", time.as_secs())
 }
 
 /// How requests are repeated that fail for now.

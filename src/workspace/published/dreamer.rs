@@ -8,8 +8,8 @@ use super::window::WindowWorld;
 use crate::Result;
 use crate::workspace::playable_world::PublishedSampler;
 
-/// How the published file of the dynamics begins, and the name of its world.
-const PUBLISHED: (&str, &str) = ("dynamics", "Dreamer 4 DMControl");
+/// The published file of the dynamics, and the name of its world.
+const PUBLISHED: (&str, &str) = ("dynamics_ckpt", "Dreamer 4 DMControl");
 
 /// Name, frames, actions and axes of the world in `files`.
 pub fn describe(files: &DreamerFiles, info: DreamerInfo) -> DatasetInfo {
@@ -19,7 +19,7 @@ pub fn describe(files: &DreamerFiles, info: DreamerInfo) -> DatasetInfo {
     DatasetInfo {
         actions: actions(),
         axes: axes(info.actuators),
-        name: if stem.starts_with(file) {
+        name: if stem == file {
             name.to_owned()
         } else {
             format!("Dreamer 4 {stem}")

@@ -11,7 +11,8 @@ use driftless_data::{Clip, PathError as _};
 use driftless_dreamer::DreamerFiles;
 use driftless_engine::{DeviceChoice, DeviceOptions};
 use driftless_model::checkpoint::CONFIG;
-use driftless_oasis::{OasisFiles, refuse_foreign};
+use driftless_oasis::OasisFiles;
+use driftless_published::{names, refuse_foreign};
 
 use super::PlayableWorld;
 use crate::{Error, Result};
@@ -20,6 +21,10 @@ use crate::{Error, Result};
 const TORCH: [&str; 2] = ["pt", "pth"];
 /// What other files of weights are called.
 const SAFETENSORS: &str = "safetensors";
+
+/// The files of weights that are no PyTorch files, for an error.
+const KNOWN: &str =
+    "Oasis's oasis500m.safetensors or vit-l-20.safetensors, or the weights of Dreamer 4 in PyTorch";
 
 /// A published checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +70,6 @@ impl Published {
             let what = "is part of a world of this program, expected its folder";
             return Err(Error::invalid(file, what));
         }
-        // What is damaged is told by whoever reads the weights.
         let oasis = OasisFiles::beside(file).map(|files| files.map(Self::Oasis));
         let found = match oasis {
             Ok(None) => DreamerFiles::beside(file).map(|files| files.map(Self::Dreamer)),
@@ -73,10 +77,11 @@ impl Published {
         };
         match found {
             Ok(Some(published)) => return Ok(Some(published)),
-            Err(error) if !torch || error.is_missing() => return Err(error.into()),
+            // Of a PyTorch file that is damaged itself, who reads its weights says more.
+            Err(error) if !torch || names(file).is_ok() => return Err(error.into()),
             Ok(None) | Err(_) => {}
         }
-        refuse_foreign(file)?;
+        refuse_foreign(file, KNOWN)?;
         Ok(Some(Self::Diamond(file.to_owned())))
     }
 

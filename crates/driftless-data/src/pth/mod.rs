@@ -118,10 +118,13 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
 /// keeps as `args` beside its state dict. Empty if there is none.
 ///
 /// # Errors
-/// As [`names`].
+/// As [`names`], and of a file in the format of PyTorch before 1.6, whose options are not read.
 pub fn arguments(path: &Path) -> Result<BTreeMap<String, Argument>> {
     let Some(file) = archive(path)? else {
-        return Ok(BTreeMap::new());
+        return Err(wrong(
+            path,
+            "it is in the format of PyTorch before 1.6, whose options are not read",
+        ));
     };
     let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| e.to_string());
     let state = zip.and_then(|mut zip| pickle_of(&mut zip));

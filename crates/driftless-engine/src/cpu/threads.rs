@@ -51,7 +51,10 @@ impl Threads {
     pub fn or_all_cores(self) -> NonZeroUsize {
         match self {
             Self::Exactly(count) => count,
-            Self::Auto => available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            Self::Auto => {
+                let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+                NonZeroUsize::new(MAX_THREADS).map_or(cores, |most| cores.min(most))
+            }
         }
     }
 }
@@ -110,7 +113,7 @@ impl fmt::Display for Threads {
 
 /// Threads for a world: doubles them, up to all cores, while a denoise pass gets clearly faster.
 pub(super) fn measured(dynamics: &mut PackedDynamics, config: &WorldConfig) -> Result<Workers> {
-    let cores = Threads::Auto.or_all_cores().get().min(MAX_THREADS);
+    let cores = Threads::Auto.or_all_cores().get();
     let mut probe = Probe::new(dynamics, config);
     let mut best = Workers::none();
     while best.threads() < cores {

@@ -368,8 +368,8 @@ pub static PARAMS: [ParamSpec; 15] = [
         name: "hop",
         column: "hop",
         label: "Window hop",
-        help: "Frames by which a full window moves on, in Oasis and Dreamer 4 only: 1 forgets one frame at a time and computes all \
-               others again for each frame, more does so less often.",
+        help: "Frames by which a full window moves on, in Oasis and Dreamer 4 only: 1 forgets one frame at a time and \
+               computes all others again for each frame, more does so less often.",
         placeholder: Some("N"),
         kind: ParamKind::Number {
             whole: true,

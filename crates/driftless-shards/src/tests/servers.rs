@@ -20,6 +20,11 @@ fn web(folder: &Path) -> (Server, Manifest) {
     (server, manifest)
 }
 
+/// The path of the first shard.
+fn first(manifest: &Manifest) -> String {
+    format!("/data/{}", manifest.shards[0].name)
+}
+
 fn open_with(
     server: &Server,
     cache: Option<&CacheOptions>,
@@ -34,28 +39,29 @@ fn passing_failures_are_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let (server, manifest) = web(folder.path());
     let reader = open_with(&server, None, never()).unwrap();
+    let path = first(&manifest);
     server.fail(
-        "/data/shard-00000.tar",
+        &path,
         &[Fault::Unavailable, Fault::CutOff, Fault::Unavailable],
     );
     let found = content(&reader, 0).unwrap();
     assert_eq!(found.len() as u64, manifest.shards[0].episodes);
-    assert_eq!(server.reads()["/data/shard-00000.tar"], 1);
+    assert_eq!(server.reads()[&path], 1);
 }
 
 #[test]
 fn lasting_failures_name_the_shard() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, _) = web(folder.path());
+    let (server, manifest) = web(folder.path());
     let reader = open_with(&server, None, never()).unwrap();
-    let path = "/data/shard-00000.tar";
+    let name = &manifest.shards[0].name;
+    let path = first(&manifest);
+    let path = path.as_str();
     let whole = server.object(path).unwrap();
     server.put(path, whole.slice(..600));
     let text = one_line(&content(&reader, 0).unwrap_err());
-    assert!(
-        text.contains("/data/shards.json: shard `shard-00000.tar` is cut off"),
-        "{text}"
-    );
+    let expected = format!("/data/shards.json: shard `{name}` is cut off");
+    assert!(text.contains(&expected), "{text}");
     assert_eq!(server.reads()[path], 3);
     let mut flipped = whole.to_vec();
     flipped[700] ^= 1;
@@ -67,10 +73,8 @@ fn lasting_failures_name_the_shard() {
     assert!(text.contains("has more than the"), "{text}");
     server.remove(path);
     let text = one_line(&content(&reader, 0).unwrap_err());
-    assert!(
-        text.ends_with("shard `shard-00000.tar` is not there"),
-        "{text}"
-    );
+    let expected = format!("shard `{name}` is not there");
+    assert!(text.ends_with(&expected), "{text}");
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn kept_shards_are_not_read_again() {
             content(&reader, shard).unwrap();
         }
     }
-    let path = format!("/data/{}", manifest.shards[0].name);
+    let path = first(&manifest);
     assert_eq!(server.reads()[&path], 1);
     // A kept shard that is damaged is read once more.
     let kept = cache
@@ -102,8 +106,8 @@ fn kept_shards_are_not_read_again() {
 #[test]
 fn waiting_ends_when_asked() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, _) = web(folder.path());
-    server.silence("/data/shard-00000.tar");
+    let (server, manifest) = web(folder.path());
+    server.silence(&first(&manifest));
     let asked = Arc::new(AtomicBool::new(false));
     let stop: Stop = {
         let asked = Arc::clone(&asked);

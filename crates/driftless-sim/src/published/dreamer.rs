@@ -35,7 +35,7 @@ fn sampling(k_max: usize, window: usize) -> SamplerParams {
     SamplerParams {
         steps: own.steps.min(k_max),
         solver: Solver::Shortcut,
-        // At 0 the network would be told that it sees noise.
+        // 0 is out of the parameter's range.
         context_signal: own.context_signal.min(1.0 - finest).max(finest),
         context: window.min(WINDOW),
         ..SamplerParams::default()

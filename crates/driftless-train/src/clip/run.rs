@@ -136,10 +136,11 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         from: options.from.as_deref(),
         device: &device,
     };
-    if let Some(actions) = config.of_actions()
-        && run.train_actions(&training, &settings, &actions, progress)? == TrainOutcome::Stopped
-    {
-        return Ok(TrainOutcome::Stopped);
+    if let Some(actions) = config.of_actions() {
+        let outcome = run.train_actions(&training, &settings, &actions, progress)?;
+        if outcome != TrainOutcome::Finished {
+            return Ok(outcome);
+        }
     }
     let latents = encoding.encode(&store, progress)?;
     run.train_frames(&training, (&settings, &config), latents, progress)

@@ -181,7 +181,9 @@ impl Lanes {
             return Ok(());
         };
         let lanes = lanes.to_vec2::<i64>()?;
-        let next = 1 + lanes.iter().flatten().copied().max().unwrap_or(0).max(0) as u64;
+        // Of each lane: the shard that is open, the one after it, and what is drawn.
+        let positions = lanes.iter().flat_map(|lane| lane.iter().take(2));
+        let next = 1 + positions.copied().max().unwrap_or(0).max(0) as u64;
         let is_same = list.to_vec1::<i64>()? == self.identity() && lanes.len() == self.count();
         if !is_same {
             tracing::warn!(

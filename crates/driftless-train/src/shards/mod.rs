@@ -92,6 +92,7 @@ impl ShardedData {
                 run.settings.open_shards
             )));
         }
+        check_settings(run)?;
         let memory = (run.settings.memory_gib * f64::from(1 << 30)) as u64;
         let info = manifest.dataset.clone();
         let mut sample = FrameStore::new(info, run.layout.root(), memory);
@@ -202,6 +203,26 @@ impl ShardedData {
         };
         Ok(Ahead::start(threads, read)?)
     }
+}
+
+/// Checks that every lane comes to its next shard: only what is drawn in order counts.
+fn check_settings(run: &RunContext) -> Result<()> {
+    let (tokenizer, dynamics) = (&run.settings.tokenizer, &run.settings.dynamics);
+    let fractions = [
+        ("tokenizer.hard_fraction", tokenizer.hard_fraction),
+        ("tokenizer.rare_fraction", tokenizer.rare_fraction),
+        ("dynamics.hard_fraction", dynamics.hard_fraction),
+    ];
+    if let Some((key, _)) = fractions.iter().find(|(_, fraction)| *fraction >= 1.0) {
+        let what =
+            format!("{key} is 1, expected less with shards, or no other shard is ever opened");
+        return Err(Error::Argument(what));
+    }
+    if dynamics.long_sequence_every == 1 {
+        let what = "dynamics.long_sequence_every is 1, expected 0 or more than 1 with shards, or no other shard is ever opened";
+        return Err(Error::Argument(what.into()));
+    }
+    Ok(())
 }
 
 /// The frames of every shard among all frames.

@@ -72,7 +72,10 @@ impl<'a> FrameSource<'a> {
                 let count = stream.draws().settings.batch_size;
                 let items = stream.draw(step, count, ())?;
                 let frames = items.iter().map(|item| item.frame as usize).collect();
-                let pixels = items.into_iter().flat_map(|item| item.data).collect();
+                let mut pixels = Vec::new();
+                items
+                    .iter()
+                    .for_each(|item| pixels.extend_from_slice(&item.data));
                 Ok((pixels, frames))
             }
         }
@@ -113,8 +116,11 @@ impl<'a> FrameSource<'a> {
 
 impl StoredFrames<'_> {
     fn draw(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Vec<usize>)> {
-        let (mut pixels, mut frames) = (Vec::new(), Vec::new());
-        for _ in 0..self.settings.batch_size {
+        let count = self.settings.batch_size;
+        let mut pixels =
+            Vec::with_capacity(count * self.store.info.image.iter().product::<usize>() * 3);
+        let mut frames = Vec::with_capacity(count);
+        for _ in 0..count {
             let at = self.draw_frame(rng);
             self.store.read(at..at + 1, &mut pixels)?;
             frames.push(at);

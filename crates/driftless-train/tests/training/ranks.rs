@@ -21,11 +21,14 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// Twenty steps of each stage.
+    /// Twenty steps of each stage, of batches that ranks cannot share evenly.
     pub fn options(&self, out: &str) -> TrainOptions {
         let options = options(self.0.path(), out);
         let short = SETTINGS.replace("steps = 160", "steps = 20");
         let short = short.replace("steps = 300", "steps = 20");
+        let short = short.replace("batch_size = 16", "batch_size = 24\nhard_fraction = 0.5");
+        let short = short.replace("hard_fraction = 0.25", "hard_fraction = 0.5");
+        let short = short.replace("batch_size = 8", "batch_size = 5");
         let keys = "preview_minutes = 0.0\n";
         std::fs::write(self.path("settings.toml"), format!("{keys}{short}")).unwrap();
         options
