@@ -1,4 +1,4 @@
-"""The networks of a checkpoint in eager PyTorch, one frame at a time, without a batch axis.
+"""The networks of a checkpoint in eager PyTorch, one frame of each of B games at a time.
 
 The same parameters and arithmetic as `src/model`. For speed, it uses plain callables instead of
 `nn.Module`, channels-last 3x3 kernels made at load time, and a cache of repeated conditioning
@@ -35,6 +35,11 @@ class Config:
         return int(math.log2(min(max(steps, 1), self.dynamics["k_max"])))
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, in single precision."""
+    return {name: tensor.float() for name, tensor in load_file(path).items()}
+
+
 class Parameters:
     """The tensors of a file whose names have a prefix."""
 
@@ -43,7 +48,7 @@ class Parameters:
 
     @staticmethod
     def read(path: Path) -> "Parameters":
-        return Parameters(load_file(path))
+        return Parameters(read_tensors(path))
 
     def at(self, name: str) -> "Parameters":
         return Parameters(self.tensors, f"{self.prefix}{name}.")
@@ -63,13 +68,12 @@ def kernel(weight: Tensor, first: int, channels: int) -> Tensor:
 
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """[gh, gw, C] -> [gh, gw, M]."""
-    y = F.conv2d(x.permute(2, 0, 1).unsqueeze(0), weight, bias, padding=1)
-    return y.squeeze(0).permute(1, 2, 0)
+    """[B, gh, gw, C] -> [B, gh, gw, M]."""
+    return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1).permute(0, 2, 3, 1)
 
 
 class CellBlock:
-    """x + W silu(conv(norm x) + b) on [gh, gw, width]."""
+    """x + W silu(conv(norm x) + b) on [B, gh, gw, width]."""
 
     def __init__(self, p: Parameters):
         self.gain, self.bias, self.out = p["norm.weight"], p["conv.bias"], p["out.weight"]
@@ -81,7 +85,7 @@ class CellBlock:
 
 
 class Attention:
-    """Common parts of spatial and temporal attention; tokens [S, width]."""
+    """Common parts of spatial and temporal attention; tokens [B, S, width]."""
 
     def __init__(self, p: Parameters):
         self.gain, self.qkv, self.out = p["norm.weight"], p["qkv.weight"], p["out.weight"]
@@ -93,33 +97,33 @@ class Attention:
         self.bias = parameters[:, 1:]
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scaled unit queries, unit keys, and values, each [S, heads, d]."""
-        qkv = F.linear(norm(x, self.gain), self.qkv).view(x.shape[0], 3, self.heads, -1)
-        qk, v = qkv[:, :2], qkv[:, 2]
+        """Scaled unit queries, unit keys, and values, each [B, S, heads, d]."""
+        qkv = F.linear(norm(x, self.gain), self.qkv).view(*x.shape[:2], 3, self.heads, -1)
+        qk, v = qkv[:, :, :2], qkv[:, :, 2]
         length = qk.square().sum(-1, keepdim=True).add_(NORM_EPS).rsqrt_()
         qk = qk * length.mul_(self.scale)
-        return qk[:, 0], qk[:, 1], v
+        return qk[:, :, 0], qk[:, :, 1], v
 
 
 class SpatialAttention(Attention):
     def __call__(self, x: Tensor) -> Tensor:
         q, k, v = self.project(x)
-        # [S, heads, d] -> [heads, S, d]; at these sizes, faster than fused attention.
-        logits = torch.bmm(q.transpose(0, 1), k.permute(1, 2, 0))
-        y = torch.bmm(torch.softmax(logits, -1), v.transpose(0, 1))
-        return F.linear(y.transpose(0, 1).reshape(x.shape), self.out).add_(x)
+        # [B, S, heads, d] -> [B, heads, S, d]; at these sizes, faster than fused attention.
+        logits = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 3, 1))
+        y = torch.matmul(torch.softmax(logits, -1), v.transpose(1, 2))
+        return F.linear(y.transpose(1, 2).reshape(x.shape), self.out).add_(x)
 
 
 class TemporalAttention(Attention):
     """Attends to the KV cache of earlier frames and to the frame itself.
 
-    Keys and values [S, heads, context, d]: slots of earlier frames, then the frame's own.
+    Keys and values [B * S, heads, context, d]: slots of earlier frames, then the frame's own.
     """
 
-    def __init__(self, p: Parameters, config: Config):
+    def __init__(self, p: Parameters, config: Config, games: int):
         super().__init__(p)
         size = self.gain.shape[0] // self.heads
-        shape = (config.tokens, self.heads, config.dynamics["context"], size)
+        shape = (games * config.tokens, self.heads, config.dynamics["context"], size)
         self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
         # An additional column hides empty slots.
         self.biases = F.pad(self.bias, (0, 1), value=-math.inf)
@@ -133,7 +137,7 @@ class TemporalAttention(Attention):
         """Writes the frame's keys and values to `slot` unless it is negative."""
         q, k, v = self.project(x)
         self.write(-1, k, v)
-        q = q.unsqueeze(2)
+        q = q.flatten(0, 1).unsqueeze(2)
         y = F.scaled_dot_product_attention(
             q, self.keys, self.values, attn_mask=self.mask, scale=1.0
         )
@@ -142,8 +146,8 @@ class TemporalAttention(Attention):
         return F.linear(y.reshape(x.shape), self.out).add_(x)
 
     def write(self, slot: int, k: Tensor, v: Tensor) -> None:
-        self.keys[:, :, slot].copy_(k)
-        self.values[:, :, slot].copy_(v)
+        self.keys[:, :, slot].copy_(k.flatten(0, 1))
+        self.values[:, :, slot].copy_(v.flatten(0, 1))
 
 
 def swiglu(x: Tensor) -> Tensor:
@@ -162,7 +166,7 @@ class Mlp:
 class Dynamics:
     """Predicts x^ from a frame's noised latent, with earlier frames in a KV cache."""
 
-    def __init__(self, p: Parameters, config: Config):
+    def __init__(self, p: Parameters, config: Config, games: int):
         self.config, d = config, config.dynamics
         c = config.tokenizer["channels"]
         self.merge, self.latent_tokens = d["merge"], config.latent_tokens
@@ -178,7 +182,7 @@ class Dynamics:
         for i in range(d["depth"]):
             layer = p.at(f"layers.{i}")
             has_time = (i + 1) % d["time_every"] == 0
-            time = TemporalAttention(layer.at("time"), config) if has_time else None
+            time = TemporalAttention(layer.at("time"), config, games) if has_time else None
             self.layers.append((SpatialAttention(layer.at("space")), time, Mlp(layer.at("mlp"))))
         self.time_layers = [time for _, time, _ in self.layers if time]
         self.gain, self.head_gain = p["norm.weight"], p["head.norm.weight"]
@@ -201,8 +205,8 @@ class Dynamics:
         others[1] += embed_signal(self.token)
         return embed_signal(self.stem), others
 
-    def begin_frame(self, frame: int, past: Tensor, action: int) -> None:
-        """Starts a frame: `past` [gh, gw, stem_frames * c], latest first."""
+    def begin_frame(self, frame: int, past: Tensor, actions: Tensor) -> None:
+        """Starts a frame: `past` [B, gh, gw, stem_frames * c], latest first; `actions` i64 [B]."""
         if self.slots:
             columns = [self.slots + 1] * self.slots + [0]
             for distance in range(1, min(self.slots, frame) + 1):
@@ -211,35 +215,35 @@ class Dynamics:
             columns = torch.tensor(columns)
             for time in self.time_layers:
                 time.begin_frame(columns)
-        self.stem_offset = conv(past, self.stem_past) + self.stem["action"][action]
+        self.stem_offset = conv(past, self.stem_past) + self.stem["action"][actions][:, None, None]
         self.output_offset = F.linear(past, self.skip_past, self.head_bias)
-        self.action = torch.zeros_like(self.other_position)
-        self.action[0] = self.token["action"][action]
+        self.action = torch.zeros(len(actions), *self.other_position.shape)
+        self.action[:, 0] = self.token["action"][actions]
 
     def embed(self, z: Tensor, signal: float, step: int) -> tuple[Tensor, Tensor]:
-        """Stem features [gh, gw, stem width] and tokens [S, width]."""
+        """Stem features [B, gh, gw, stem width] and tokens [B, S, width]."""
         bias, others = self.conditioning(signal, step)
         cells = self.stem_block(conv(z, self.stem_current, bias).add_(self.stem_offset))
-        gh, gw, width = cells.shape
+        games, gh, gw, width = cells.shape
         m = self.merge
-        # [gh/m, m, gw/m, m, sw] -> [tokens, m*m*sw]
-        merged = cells.view(gh // m, m, gw // m, m, width).transpose(1, 2)
-        merged = merged.reshape(self.latent_tokens, -1)
-        latent = torch.addmm(self.latent_position, merged, self.merge_in)
-        return cells, torch.cat((latent, others + self.action))
+        # [B, gh/m, m, gw/m, m, sw] -> [B, tokens, m*m*sw]
+        merged = cells.view(games, gh // m, m, gw // m, m, width).transpose(2, 3)
+        merged = merged.reshape(games, self.latent_tokens, -1)
+        latent = torch.matmul(merged, self.merge_in).add_(self.latent_position)
+        return cells, torch.cat((latent, others + self.action), 1)
 
     def denoise(self, z: Tensor, signal: float, step: int) -> Tensor:
-        """[gh, gw, c] -> x^ [gh, gw, c]; does not write the KV cache."""
+        """[B, gh, gw, c] -> x^ [B, gh, gw, c]; does not write the KV cache."""
         cells, x = self.embed(z, signal, step)
         for space, time, mlp in self.layers:
             x = space(x)
             if time:
                 x = time(x)
             x = mlp(x)
-        merged = F.linear(norm(x[: self.latent_tokens], self.gain), self.merge_out)
-        gh, gw, width = cells.shape
+        merged = F.linear(norm(x[:, : self.latent_tokens], self.gain), self.merge_out)
+        games, gh, gw, width = cells.shape
         m = self.merge
-        back = merged.view(gh // m, gw // m, m, m, width).transpose(1, 2).reshape(cells.shape)
+        back = merged.view(games, gh // m, gw // m, m, m, width).transpose(2, 3).reshape(cells.shape)
         h = norm(self.head_block(back.add_(cells)), self.head_gain)
         return F.linear(h, self.head).add_(self.output_offset).add_(F.linear(z, self.skip_current))
 
@@ -260,7 +264,7 @@ class Dynamics:
 
 
 class Tokenizer:
-    """Converts u8 RGB [H, W, 3] to latents [gh, gw, c] and back."""
+    """Converts u8 RGB [B, H, W, 3] to latents [B, gh, gw, c] and back."""
 
     def __init__(self, p: Parameters, config: Config):
         self.grid, self.patch = config.grid, config.tokenizer["patch"]
@@ -275,10 +279,10 @@ class Tokenizer:
     def encode(self, image: Tensor) -> Tensor:
         (gh, gw), n = self.grid, self.patch
         x = image.float().div_(127.5).sub_(1.0)
-        x = x.view(gh, n, gw, n, 3).transpose(1, 2).reshape(gh * gw, -1)
+        x = x.view(-1, gh, n, gw, n, 3).transpose(2, 3).reshape(len(x), gh * gw, -1)
         p = self.encoder
         x = swiglu(F.linear(x, p["patch.weight"], p["patch.bias"]))
-        x = F.linear(x, p["narrow.weight"]).add_(p["position"]).view(gh, gw, -1)
+        x = F.linear(x, p["narrow.weight"]).add_(p["position"]).view(len(x), gh, gw, -1)
         for block in self.encoder_blocks:
             x = block(x)
         x = F.linear(norm(x, p["norm.weight"]), p["latent.weight"], p["latent.bias"])
@@ -292,4 +296,4 @@ class Tokenizer:
         x = swiglu(F.linear(norm(x, p["norm.weight"]), p["widen.weight"], p["widen.bias"]))
         x = F.linear(x, p["patch.weight"], p["patch.bias"])
         x = x.add_(1.0).mul_(127.5).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
-        return x.view(gh, gw, n, n, 3).transpose(1, 2).reshape(gh * n, gw * n, 3)
+        return x.view(-1, gh, gw, n, n, 3).transpose(2, 3).reshape(-1, gh * n, gw * n, 3)

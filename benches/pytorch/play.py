@@ -49,7 +49,7 @@ def bench(args: argparse.Namespace) -> None:
     held = held_actions(WARM_UP + args.frames, len(player.config.world["actions"]))
     for k in args.steps:
         for action in held[:WARM_UP]:
-            player.step(action, Sampling(steps=k))
+            player.step([action], Sampling(steps=k))
     held = held[WARM_UP:]
     marks: dict[int, list[list[float]]] = {k: [] for k in args.steps}
     encodes = []
@@ -57,7 +57,7 @@ def bench(args: argparse.Namespace) -> None:
         part = held[len(held) * turn // ROUNDS : len(held) * (turn + 1) // ROUNDS]
         for k in args.steps:
             sampling = Sampling(steps=k)
-            marks[k] += [player.step(action, sampling)[1] for action in part]
+            marks[k] += [player.step([action], sampling)[1] for action in part]
         for _ in range(8):
             started = time.perf_counter()
             player.encode(images[0])
@@ -90,7 +90,7 @@ def check(args: argparse.Namespace) -> int:
         expected = rollout(args, k)
         sampling = Sampling(steps=k, context_signal=1.0, temperature=0.0)
         player.reset(episode["image"][: args.context], actions[: args.context], sampling)
-        found = np.stack([player.step(int(a), sampling)[0] for a in actions[args.context :]])
+        found = np.concatenate([player.step([int(a)], sampling)[0] for a in actions[args.context :]])
         error = np.abs(found.astype(int) - expected.astype(int))
         motion = np.abs(np.diff(expected.astype(int), axis=0)).max()
         differ, beyond = (np.count_nonzero(error > by) / error.size for by in (0, 1))

@@ -21,33 +21,34 @@ class Sampling:
 
 
 class Player:
-    """Generates frames from a checkpoint one by one."""
+    """Generates frames of one or more games from a checkpoint one by one."""
 
-    def __init__(self, folder: Path, seed: int = 0):
+    def __init__(self, folder: Path, seed: int = 0, games: int = 1):
         self.config = Config(folder)
         self.tokenizer = Tokenizer(Parameters.read(folder / "tokenizer.safetensors"), self.config)
-        self.dynamics = Dynamics(Parameters.read(folder / "dynamics.safetensors"), self.config)
+        parameters = Parameters.read(folder / "dynamics.safetensors")
+        self.dynamics = Dynamics(parameters, self.config, games)
+        self.games = games
         self.noise = torch.Generator().manual_seed(seed)
         self.channels = self.config.tokenizer["channels"]
         self.finest = self.config.step_index(self.config.dynamics["k_max"])
 
     @torch.inference_mode()
     def reset(self, images: np.ndarray, actions: np.ndarray, sampling: Sampling) -> None:
-        """Starts from context frames u8 [T, H, W, 3]; only the last `context` of them are used."""
+        """Starts all games from context frames u8 [T, H, W, 3]; only the last `context` of them are used."""
         context = self.config.dynamics["context"]
         self.frame = 0
-        self.past = torch.zeros(
-            *self.config.grid, self.channels * self.config.dynamics["stem_frames"]
-        )
+        channels = self.channels * self.config.dynamics["stem_frames"]
+        self.past = torch.zeros(self.games, *self.config.grid, channels)
         for image, action in zip(images[-context:], actions[-context:], strict=True):
-            self.dynamics.begin_frame(self.frame, self.past, int(action))
-            self.write_cache(self.tokenizer.encode(torch.from_numpy(image)), sampling)
+            self.dynamics.begin_frame(self.frame, self.past, torch.full((self.games,), int(action)))
+            self.write_cache(self.encode(image).expand(self.games, -1, -1, -1), sampling)
 
     @torch.inference_mode()
-    def step(self, action: int, sampling: Sampling) -> tuple[np.ndarray, list[float]]:
-        """Returns the next frame u8 [H, W, 3], and the times at the start and after denoise, cache and decode."""
+    def step(self, actions: list[int], sampling: Sampling) -> tuple[np.ndarray, list[float]]:
+        """Returns the next frame of each game, u8 [B, H, W, 3], and the times at the start and after denoise, cache and decode."""
         times = [time.perf_counter()]
-        self.dynamics.begin_frame(self.frame, self.past, action)
+        self.dynamics.begin_frame(self.frame, self.past, torch.tensor(actions))
         x = self.sample(sampling)
         times.append(time.perf_counter())
         self.write_cache(x, sampling)
@@ -58,10 +59,11 @@ class Player:
 
     @torch.inference_mode()
     def encode(self, image: np.ndarray) -> Tensor:
-        return self.tokenizer.encode(torch.from_numpy(image))
+        """The latent [1, gh, gw, c] of a frame u8 [H, W, 3]."""
+        return self.tokenizer.encode(torch.from_numpy(image).unsqueeze(0))
 
     def normal(self) -> Tensor:
-        return torch.randn(*self.config.grid, self.channels, generator=self.noise)
+        return torch.randn(self.games, *self.config.grid, self.channels, generator=self.noise)
 
     def sample(self, sampling: Sampling) -> Tensor:
         steps = sampling.steps

@@ -25,10 +25,9 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
-from model import Config, Dynamics, Parameters, Tokenizer
+from model import Config, Dynamics, Parameters, Tokenizer, read_tensors
 from network import Network, TokenizerNetwork
 
 WARM_UP = 10  # steps that are not timed
@@ -194,7 +193,7 @@ class Trainer:
 
 def load(folder: Path) -> tuple[Network, Config]:
     config = Config(folder)
-    return Network(load_file(folder / "dynamics.safetensors"), config), config
+    return Network(read_tensors(folder / "dynamics.safetensors"), config), config
 
 
 def trainer(args: argparse.Namespace, compiled: bool) -> Trainer | TokenizerTrainer:
@@ -204,7 +203,7 @@ def trainer(args: argparse.Namespace, compiled: bool) -> Trainer | TokenizerTrai
         network, config = load(folder)
         return Trainer(network, config, settings, compiled)
     config = Config(folder)
-    network = TokenizerNetwork(load_file(folder / "tokenizer.safetensors"), config)
+    network = TokenizerNetwork(read_tensors(folder / "tokenizer.safetensors"), config)
     return TokenizerTrainer(network, config, settings, compiled)
 
 
@@ -212,33 +211,34 @@ def check(args: argparse.Namespace) -> None:
     """Checks that batches give the same as model.py frame by frame."""
     torch.manual_seed(0)
     network, config = load(args.checkpoint)
-    tensors = load_file(args.checkpoint / "tokenizer.safetensors")
+    tensors = read_tensors(args.checkpoint / "tokenizer.safetensors")
     tokenizer, frames = Tokenizer(Parameters(tensors), config), TokenizerNetwork(tensors, config)
     images = torch.randint(256, (3, *config.world["image"], 3), dtype=torch.uint8)
     with torch.inference_mode():
         raw = frames.encode(images.float() / 127.5 - 1)
         z = (raw - tokenizer.mean) / tokenizer.std
         pixels = (frames.decode(z) + 1).mul(127.5).add(0.5).clamp(0, 255).to(torch.uint8)
-        gap = max((tokenizer.encode(image) - z[i]).abs().max().item() for i, image in enumerate(images))
-        wrong = max((tokenizer.decode(z[i]).int() - pixels[i].int()).abs().max().item() for i in range(len(images)))
+        gap = (tokenizer.encode(images) - z).abs().max().item()
+        wrong = (tokenizer.decode(z).int() - pixels.int()).abs().max().item()
     print(f"tokenizer: latents differ by {gap:.1e}, pixels by {wrong}")
-    single = Dynamics(Parameters.read(args.checkpoint / "dynamics.safetensors"), config)
+    games = 2
+    single = Dynamics(Parameters.read(args.checkpoint / "dynamics.safetensors"), config, games)
     trainer = Trainer(network, config, {"optimizer": {}})
     t, signal, tau, step = 2 * config.dynamics["context"], 0.9, 0.25, 1
-    clean, noisy = (torch.randn(1, t, *config.grid, config.tokenizer["channels"]) for _ in range(2))
-    actions = torch.randint(len(config.world["actions"]), (1, t))
+    clean, noisy = (torch.randn(games, t, *config.grid, config.tokenizer["channels"]) for _ in range(2))
+    actions = torch.randint(len(config.world["actions"]), (games, t))
     past = trainer.past(clean)
     finest = config.step_index(config.dynamics["k_max"])
-    level = lambda value: torch.full((1, t), value)
+    level = lambda value: torch.full((games, t), value)
     with torch.inference_mode():
         x, _ = network(torch.cat((clean, noisy), 1), past.repeat(1, 2, 1, 1, 1), actions.repeat(1, 2),
                        torch.cat((level(signal), level(tau)), 1),
                        torch.cat((level(finest), level(step)), 1).long(), t)
         worst = 0.0
         for frame in range(t):
-            single.begin_frame(frame, past[0, frame], int(actions[0, frame]))
-            worst = max(worst, (single.denoise(noisy[0, frame], tau, step) - x[0, frame]).abs().max().item())
-            single.write_cache(clean[0, frame], signal, finest)
+            single.begin_frame(frame, past[:, frame], actions[:, frame])
+            worst = max(worst, (single.denoise(noisy[:, frame], tau, step) - x[:, frame]).abs().max().item())
+            single.write_cache(clean[:, frame], signal, finest)
     print(f"{t} frames, largest difference {worst:.1e}")
     sys.exit(worst > 1e-3 or gap > 1e-3 or wrong > 1)
 

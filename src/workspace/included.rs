@@ -56,7 +56,7 @@ macro_rules! embedded {
 
 /// In display order, before all other worlds.
 static EMBEDDED: [EmbeddedWorld; 6] = [
-    embedded!("pong"),
+    embedded!("pong": with AGENT_CONFIG "agent.json", AGENT_WEIGHTS "agent.safetensors"),
     embedded!("breakout"),
     embedded!("doom"),
     embedded!("maze"),

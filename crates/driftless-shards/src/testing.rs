@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -115,6 +116,20 @@ impl Server {
         lock(&self.shared)
             .objects
             .insert(path.to_owned(), bytes.into());
+    }
+
+    /// Puts the files of a folder, at `/data/NAME`.
+    ///
+    /// # Errors
+    /// Returns an error if the folder or a file cannot be read.
+    pub fn put_folder(&self, folder: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let content = std::fs::read(entry.path())?;
+            self.put(&format!("/data/{}", name.to_string_lossy()), content);
+        }
+        Ok(())
     }
 
     /// Removes an object.

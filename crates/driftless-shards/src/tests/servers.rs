@@ -12,11 +12,7 @@ fn web(folder: &Path) -> (Server, Manifest) {
     let server = Server::web().unwrap();
     let out = folder.join("shards");
     let manifest = shards(folder, &out);
-    for entry in std::fs::read_dir(&out).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy();
-        server.put(&format!("/data/{name}"), std::fs::read(&path).unwrap());
-    }
+    server.put_folder(&out).unwrap();
     (server, manifest)
 }
 

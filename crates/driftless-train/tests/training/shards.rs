@@ -32,11 +32,7 @@ impl Sharded {
         let manifest = cut(&options, &never, &mut |_, _| {}).unwrap();
         assert_eq!(manifest.shards.len(), 7);
         let server = Server::web().unwrap();
-        for entry in std::fs::read_dir(&out).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy();
-            server.put(&format!("/data/{name}"), std::fs::read(&path).unwrap());
-        }
+        server.put_folder(&out).unwrap();
         Self { place, server }
     }
 
