@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn included_worlds_and_simulators_have_goals() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints");
-        for name in ["pong", "breakout", "doom", "maze", "drive"] {
+        for name in ["pong", "breakout", "doom", "maze", "drive", "steer"] {
             let world = read_config(&root.join(name)).unwrap().name;
             assert!(goal(&world).is_some(), "{world}");
         }

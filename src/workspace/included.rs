@@ -55,12 +55,13 @@ macro_rules! embedded {
 }
 
 /// In display order, before all other worlds.
-static EMBEDDED: [EmbeddedWorld; 6] = [
+static EMBEDDED: [EmbeddedWorld; 7] = [
     embedded!("pong": with AGENT_CONFIG "agent.json", AGENT_WEIGHTS "agent.safetensors"),
     embedded!("breakout"),
     embedded!("doom"),
     embedded!("maze"),
     embedded!("drive": with AGENT_CONFIG "agent.json", AGENT_WEIGHTS "agent.safetensors"),
+    embedded!("steer"),
     embedded!("cells": CONFIG "config.json", CARD "card.json", WEIGHTS "transport.safetensors",
         CONTROLS "controls.npz"),
 ];

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use numpy::{
-    PyArray1, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray3,
-    PyReadonlyArray4,
+    PyArray1, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArray3, PyReadonlyArray4,
 };
 use pyo3::prelude::*;
 
-use driftless_data::{Action, Clip, MAX_AXES};
+use driftless_data::Clip;
 use driftless_engine::{DeviceOptions, GpuSource, Sampler, SamplerParams, Snapshot, Threads};
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
 
 use crate::error::{Error, Result};
-use crate::players::{clip_of, device};
+use crate::players::{action_of, clip_of, device};
 use crate::settings;
 
 /// Predicts the frames of a learned world, one after another.
@@ -100,14 +100,15 @@ impl Engine {
         py.detach(|| self.with(|state| Ok(state.sampler.reset(clip, &state.params)?)))
     }
 
-    /// Starts over from frames u8 [T, H, W, 3] and the actions that led to them, u32 [T].
+    /// Starts over from frames u8 [T, H, W, 3] and what led to them: actions u32 [T], axes f32 [T, A].
     fn reset_to<'py>(
         &self,
         py: Python<'py>,
         images: PyReadonlyArray4<'py, u8>,
         actions: PyReadonlyArray1<'py, u32>,
+        axes: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<()> {
-        let clip = clip_of(&images, &actions, self.image)?;
+        let clip = clip_of(&images, &actions, &axes, self.image)?;
         py.detach(|| self.with(|state| Ok(state.sampler.reset(&clip, &state.params)?)))
     }
 
@@ -185,7 +186,7 @@ impl Engine {
     fn decode<'py>(
         &self,
         py: Python<'py>,
-        latents: numpy::PyReadonlyArray2<'py, f32>,
+        latents: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<Bound<'py, PyArray4<u8>>> {
         let count = latents.as_array().shape()[0];
         let latents: Vec<f32> = latents.as_array().iter().copied().collect();
@@ -232,13 +233,4 @@ impl Engine {
         let [height, width] = self.image;
         PyArray1::from_vec(py, image).reshape([height, width, 3])
     }
-}
-
-/// An action with the first axes there.
-fn action_of(action: u32, axes: &[f32]) -> Result<Action> {
-    if axes.len() > MAX_AXES {
-        let what = format!("{} axes, expected at most {MAX_AXES}", axes.len());
-        return Err(Error::Value(what));
-    }
-    Ok(Action::with_axes(action, axes))
 }

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::thread::available_parallelism;
 
-use numpy::{PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
+use numpy::{
+    PyArray1, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray4,
+};
 use pyo3::prelude::*;
 
-use driftless_data::{AxisSpec, DatasetInfo};
+use driftless_data::DatasetInfo;
 use driftless_engine::{Batch, SamplerParams};
 use driftless_model::checkpoint;
 use driftless_sim::{Player, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use crate::error::{Error, Result};
-use crate::players::{check_count, clip_of, learned};
+use crate::players::{action_of, check_count, clip_of, learned};
 use crate::remote;
 use crate::settings;
 use crate::state::{Game, Move, MovedGames, SavedGame, State};
@@ -55,7 +57,6 @@ impl Games {
     fn learned(folder: PathBuf, count: usize, device: &str, threads: usize) -> PyResult<Self> {
         let players = learned(&folder, count, device, threads)?;
         let config = checkpoint::read_config(&folder).map_err(Error::from)?;
-        check_axes(&config.name, &config.axes)?;
         let params = SamplerParams::of_world(&config);
         let info = DatasetInfo::from(&config);
         let predicts = config.dynamics.outcome > 0;
@@ -94,7 +95,6 @@ impl Games {
         check_count(count)?;
         let world = py.detach(|| remote::world(url, world, token, certificates.as_deref()))?;
         let info = world.dataset_info();
-        check_axes(&info.name, &info.axes)?;
         let player = |_| {
             let player: Box<dyn Player> = Box::new(world.player());
             player
@@ -136,6 +136,13 @@ impl Games {
         actions.map(|action| action.name.clone()).collect()
     }
 
+    /// Names of the axes, which move while any action is played.
+    #[getter]
+    fn axes(&self) -> Vec<String> {
+        let axes = self.about.info.axes.iter();
+        axes.map(|axis| axis.name.clone()).collect()
+    }
+
     /// Number of starting clips.
     #[getter]
     fn starts(&self) -> usize {
@@ -169,25 +176,17 @@ impl Games {
     }
 
     /// Starts those games that `starting` marks with their seeds and starting clips, and lets the others
-    /// act; each array has an element for each game.
+    /// act; each array has an element for each game, and `axes` a row of the world's axes.
     fn advance<'py>(
         &self,
         py: Python<'py>,
         actions: PyReadonlyArray1<'py, i64>,
+        axes: PyReadonlyArray2<'py, f32>,
         starting: PyReadonlyArray1<'py, bool>,
         seeds: PyReadonlyArray1<'py, u64>,
         clips: PyReadonlyArray1<'py, u64>,
     ) -> PyResult<Frames<'py>> {
-        let moves = {
-            let state = self.lock()?;
-            self.moves(
-                open(&state)?.games.games().len(),
-                &actions,
-                &starting,
-                &seeds,
-                &clips,
-            )?
-        };
+        let moves = self.moves(&actions, &axes, &starting, &seeds, &clips)?;
         let moved = py.detach(|| -> Result<_> {
             let mut state = self.lock()?;
             open_mut(&mut state)?.advance(&moves, self.about.info.image)
@@ -204,15 +203,16 @@ impl Games {
         self.frames_of(py, now)
     }
 
-    /// Starts a game from frames u8 [T, H, W, 3] and the actions that led to them, u32 [T].
+    /// Starts a game from frames u8 [T, H, W, 3] and what led to them: actions u32 [T], axes f32 [T, A].
     fn start_from<'py>(
         &self,
         game: usize,
         images: PyReadonlyArray4<'py, u8>,
         actions: PyReadonlyArray1<'py, u32>,
+        axes: PyReadonlyArray2<'py, f32>,
         seed: u64,
     ) -> PyResult<()> {
-        let clip = clip_of(&images, &actions, self.about.info.image)?;
+        let clip = clip_of(&images, &actions, &axes, self.about.info.image)?;
         let mut state = self.lock()?;
         Ok(open_mut(&mut state)?.start_from(game, &clip, seed)?)
     }
@@ -284,17 +284,25 @@ impl Games {
     /// What each of the games is to do.
     fn moves(
         &self,
-        games: usize,
         actions: &PyReadonlyArray1<'_, i64>,
+        axes: &PyReadonlyArray2<'_, f32>,
         starting: &PyReadonlyArray1<'_, bool>,
         seeds: &PyReadonlyArray1<'_, u64>,
         clips: &PyReadonlyArray1<'_, u64>,
     ) -> Result<Vec<Move>> {
         let (actions, starting) = (actions.as_array(), starting.as_array());
         let (seeds, clips) = (seeds.as_array(), clips.as_array());
+        let axes = axes.as_array();
+        let games = self.about.count;
         let lengths = [actions.len(), starting.len(), seeds.len(), clips.len()];
         if lengths.iter().any(|&length| length != games) {
             let what = format!("arrays of {lengths:?} elements, expected {games} in each");
+            return Err(Error::Value(what));
+        }
+        let moving = self.about.info.axes.len();
+        if axes.shape() != [games, moving] {
+            let shape = axes.shape();
+            let what = format!("axes have shape {shape:?}, expected [{games}, {moving}]");
             return Err(Error::Value(what));
         }
         let known = self.about.info.actions.len();
@@ -303,15 +311,16 @@ impl Games {
                 if starting[i] {
                     return Ok(Move::Start(clips[i] as usize, seeds[i]));
                 }
-                match u32::try_from(actions[i]) {
-                    Ok(action) if (action as usize) < known => Ok(Move::Act(action)),
-                    _ => {
-                        let action = actions[i];
-                        let most = known.saturating_sub(1);
-                        let what = format!("action {action} is unknown, expected 0 to {most}");
-                        Err(Error::Value(what))
-                    }
-                }
+                let index = u32::try_from(actions[i])
+                    .ok()
+                    .filter(|&index| (index as usize) < known);
+                let index = index.ok_or_else(|| {
+                    let (action, most) = (actions[i], known.saturating_sub(1));
+                    Error::Value(format!("action {action} is unknown, expected 0 to {most}"))
+                })?;
+                let action = action_of(index, &axes.row(i).to_vec())?;
+                action.check(known, moving).map_err(Error::Value)?;
+                Ok(Move::Act(action))
             })
             .collect()
     }
@@ -337,17 +346,4 @@ fn open<'a>(state: &'a MutexGuard<'_, Option<State>>) -> Result<&'a State> {
 
 fn open_mut<'a>(state: &'a mut MutexGuard<'_, Option<State>>) -> Result<&'a mut State> {
     state.as_mut().ok_or(Error::Closed)
-}
-
-/// Checks that a world has discrete actions only.
-fn check_axes(world: &str, axes: &[AxisSpec]) -> Result<()> {
-    if axes.is_empty() {
-        return Ok(());
-    }
-    let axes: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
-    let what = format!(
-        "{world} has axes ({}): environments are of worlds with discrete actions only; driftless.Engine plays it",
-        axes.join(", ")
-    );
-    Err(Error::Value(what))
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use numpy::{PyReadonlyArray1, PyReadonlyArray4};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray4};
 
-use driftless_data::{Action, Clip};
+use driftless_data::{Action, Clip, MAX_AXES};
 use driftless_engine::{DeviceChoice, DeviceOptions, GpuSource, Threads};
 use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
@@ -86,16 +86,18 @@ pub fn learned(
     Ok(engines.into_iter().map(player).collect())
 }
 
-/// Frames u8 [T, H, W, 3] of this height and width, and the actions that led to them, [T].
+/// Frames u8 [T, H, W, 3] of this height and width, and the actions and axes that led to them, [T] and [T, A].
 ///
 /// # Errors
-/// Returns an error if they have another shape.
+/// Returns an error if they have another shape, or an axis is out of its range.
 pub fn clip_of(
     images: &PyReadonlyArray4<'_, u8>,
     actions: &PyReadonlyArray1<'_, u32>,
+    axes: &PyReadonlyArray2<'_, f32>,
     [height, width]: [usize; 2],
 ) -> Result<Clip> {
-    let (images, actions) = (images.as_array(), actions.as_array());
+    let (images, axes) = (images.as_array(), axes.as_array());
+    let actions = actions.as_array();
     let expected = [actions.len(), height, width, 3];
     if images.shape() != expected || actions.is_empty() {
         let what = format!(
@@ -105,8 +107,30 @@ pub fn clip_of(
         );
         return Err(Error::Value(what));
     }
+    if axes.shape()[0] != actions.len() {
+        let what = format!(
+            "axes have shape {:?} for {} actions",
+            axes.shape(),
+            actions.len()
+        );
+        return Err(Error::Value(what));
+    }
+    let rows = actions.iter().zip(axes.rows());
+    let actions = rows.map(|(action, axes)| action_of(*action, &axes.to_vec()));
     Ok(Clip {
         images: images.iter().copied().collect(),
-        actions: actions.iter().copied().map(Action::from).collect(),
+        actions: actions.collect::<Result<_>>()?,
     })
+}
+
+/// An action with the first axes there.
+///
+/// # Errors
+/// Returns an error if there are more axes than any world has.
+pub fn action_of(index: u32, axes: &[f32]) -> Result<Action> {
+    if axes.len() > MAX_AXES {
+        let what = format!("{} axes, expected at most {MAX_AXES}", axes.len());
+        return Err(Error::Value(what));
+    }
+    Ok(Action::with_axes(index, axes))
 }

@@ -1,6 +1,6 @@
 //! Games as they are: moved together, saved and put back.
 
-use driftless_data::Clip;
+use driftless_data::{Action, Clip};
 use driftless_engine::{Batch, Outcome, SamplerParams};
 use driftless_sim::{Player, PlayerSnapshot};
 
@@ -32,7 +32,7 @@ pub enum Move {
     /// Begin with this starting clip and seed.
     Start(usize, u64),
     /// Play this action.
-    Act(u32),
+    Act(Action),
 }
 
 impl State {
@@ -132,7 +132,7 @@ impl Game {
                     seed: self.seed,
                     ..*params
                 };
-                self.player.step(action.into(), &params)?;
+                self.player.step(action, &params)?;
                 (self.reward, self.ended) = match self.player.ground_truth() {
                     Some(truth) => (truth.reward, truth.ended),
                     None => outcome(self.player.outcome()),

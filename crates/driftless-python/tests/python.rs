@@ -68,3 +68,23 @@ fn python_package_works() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn package_has_all_included_worlds() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let included = own.join("python/driftless/included");
+    for world in std::fs::read_dir(own.join("../../checkpoints")).unwrap() {
+        let world = world.unwrap().path();
+        if !world.join("dynamics.safetensors").is_file() {
+            continue;
+        }
+        let packed = included.join(world.file_name().unwrap());
+        for file in std::fs::read_dir(&world).unwrap() {
+            let name = file.unwrap().file_name();
+            // Clips made from words are not part of the package.
+            let is_clip = name.to_string_lossy().starts_with("clip");
+            let has_it = packed.join(&name).is_file();
+            assert!(is_clip || has_it, "{} lacks {name:?}", packed.display());
+        }
+    }
+}

@@ -34,7 +34,15 @@ def same(a, b):
     return all(np.array_equal(x, y) for one, two in zip(a, b) for x, y in zip(one, two))
 
 
-@pytest.mark.parametrize("kind", [{"world": "pong", "steps": 1}, {"world": "maze", "simulator": True}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"world": "pong", "steps": 1},
+        {"world": "steer", "steps": 1},
+        {"world": "maze", "simulator": True},
+        {"world": "steer", "simulator": True},
+    ],
+)
 def test_gymnasium_accepts_the_environment(kind):
     env = driftless.make(**kind)
     with warnings.catch_warnings():
@@ -102,6 +110,48 @@ def test_ended_games_start_again_in_the_next_step():
     assert envs.step(np.zeros(2, int))[3].all()
     _, rewards, terminated, truncated, _ = envs.step(np.zeros(2, int))
     assert not (terminated | truncated).any() and not rewards.any()
+
+
+def test_axes_steer_each_game():
+    envs = driftless.make("steer", num_envs=3, simulator=True)
+    assert envs.axis_names == ["steering", "gas"]
+    assert envs.action_space.shape == (3, 2) and envs.action_space.dtype == np.float32
+    envs.reset(seed=0, options={"start": 0})
+    envs.restore(envs.same(0))
+    steering = np.array([[-1.0, 1.0], [0.0, 1.0], [0.0, 1.0]], np.float32)
+    for _ in range(10):
+        frames = envs.step(steering)[0]
+    assert np.array_equal(frames[1], frames[2]) and not np.array_equal(frames[0], frames[1])
+
+
+def test_learned_axes_and_their_past_count():
+    envs = driftless.make("steer", num_envs=1, steps=1)
+    engine = driftless.Engine("steer", steps=1)
+    past = np.stack([engine.reset(start=0)] + [engine.step(axes=[1.0, 0.5]) for _ in range(5)])
+    axes = np.tile(np.float32([1.0, 0.5]), (6, 1))
+    seen = []
+    for before in (axes, -axes):
+        envs.start_from(0, past, np.zeros(6), seed=3, axes=before)
+        seen.append(envs.step(np.zeros((1, 2), np.float32))[0][0])
+    envs.start_from(0, past, np.zeros(6), seed=3, axes=axes)
+    seen.append(envs.step(np.ones((1, 2), np.float32))[0][0])
+    assert not np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize(
+    ("axes", "error", "expected"),
+    [
+        (np.zeros((2, 2), int), TypeError, "int64"),
+        (np.zeros((2, 3)), ValueError, r"shape \(2, 3\), expected \(2, 2\)"),
+        (np.full((2, 2), 1.5), ValueError, "axis 0 is 1.5"),
+        (np.full((2, 2), np.nan), ValueError, "axis 0 is NaN"),
+    ],
+)
+def test_axes_that_do_not_fit_are_refused(axes, error, expected):
+    envs = driftless.make("steer", num_envs=2, steps=1)
+    envs.reset(seed=0)
+    with pytest.raises(error, match=expected):
+        envs.step(axes)
 
 
 def test_settings_are_live(pong):

@@ -74,6 +74,7 @@ class Engine:
         start: int = 0,
         images: np.ndarray | None = None,
         actions: np.ndarray | None = None,
+        axes: np.ndarray | None = None,
     ) -> np.ndarray:
         """Starts over, from a starting scene or from frames of your own.
 
@@ -81,6 +82,7 @@ class Engine:
             start: number of the starting scene.
             images: uint8 ``(T, height, width, 3)``, in place of a scene.
             actions: whole numbers ``(T,)``; ``actions[t]`` led to frame t. 0 if they are left out.
+            axes: where the first axes were then, ``(T, axes)``, each from -1 to 1; at rest if they are left out.
 
         Returns:
             The last frame, uint8 ``(height, width, 3)``.
@@ -91,7 +93,10 @@ class Engine:
             images = np.ascontiguousarray(images, np.uint8)
             if actions is None:
                 actions = np.zeros(len(images), np.uint32)
-            self._engine.reset_to(images, np.ascontiguousarray(actions, np.uint32))
+            if axes is None:
+                axes = np.zeros((len(images), 0))
+            axes = np.ascontiguousarray(axes, np.float32)
+            self._engine.reset_to(images, np.ascontiguousarray(actions, np.uint32), axes)
         return self.image
 
     @property

@@ -37,7 +37,7 @@ def make(
 
     Args:
         world: a checkpoint folder, or a name that :func:`driftless.worlds` lists. With `simulator`, the name
-            of a built-in simulator: ``maze`` or ``drive``. With `remote`, the name of a world of the server,
+            of a built-in simulator: ``maze``, ``drive`` or ``steer``. With `remote`, the name of a world of the server,
             or ``None`` for its first one.
         num_envs: games that are played together, in a :class:`VectorEnv`; ``None`` makes an :class:`Env`.
         simulator: play the simulator itself instead of what was learned from it.
@@ -94,8 +94,9 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     """Games of one world that advance together.
 
     Observations are frames, uint8 ``(num_envs, height, width, 3)``, an array of their own in each step.
-    Actions are discrete; 0 is the idle one, :attr:`action_names` has the names. A learned world predicts
-    rewards and ends of episodes. A game that has ended starts again in the next step, whatever its action is
+    Actions are discrete; 0 is the idle one, :attr:`action_names` has the names. In a world with axes that has
+    but one of them, an action is where the axes are, float32 from -1 to 1, in the order of :attr:`axis_names`;
+    in one with several, it is a pair of both. A learned world predicts rewards and ends of episodes. A game that has ended starts again in the next step, whatever its action is
     (``AutoresetMode.NEXT_STEP``).
     """
 
@@ -122,7 +123,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         height, width = games.image
         self.metadata = {**self.metadata, "render_fps": games.fps}
         self.single_observation_space = spaces.Box(0, 255, (height, width, 3), np.uint8)
-        self.single_action_space = spaces.Discrete(len(games.actions))
+        self.single_action_space = _action_space(len(games.actions), len(games.axes))
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._rng = np.random.default_rng(seed)
@@ -140,6 +141,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     def action_names(self) -> list[str]:
         """Names of the actions."""
         return self._games.actions
+
+    @property
+    def axis_names(self) -> list[str]:
+        """Names of the axes."""
+        return self._games.axes
 
     @property
     def device(self) -> str:
@@ -185,15 +191,18 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                 f"no starting scene {start}, expected 0 to {self._games.starts - 1}"
             )
         self._restarting[:] = True
-        return self._advance(np.zeros(self.num_envs, np.int64), start)[0], {}
+        idle = np.zeros(self.num_envs, np.int64)
+        rest = np.zeros((self.num_envs, len(self.axis_names)), np.float32)
+        return self._advance(idle, rest, start)[0], {}
 
     def step(
-        self, actions: np.ndarray
+        self, actions: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Lets every game act once.
 
         Args:
-            actions: whole numbers, ``(num_envs,)``.
+            actions: whole numbers ``(num_envs,)``, axes ``(num_envs, axes)``, or a pair of both, as in
+                :attr:`action_space`.
 
         Returns:
             Frames, rewards (float64), terminated, truncated, and an empty dictionary.
@@ -201,11 +210,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._check_open()
         if self._frames is None:
             raise gymnasium.error.ResetNeeded("call reset before step")
-        actions = _checked(actions, self.num_envs)
+        actions, axes = self._checked(actions)
         if not self._warned:
             self._warned = True
             warnings.warn(f"{self.world} predicts no reward; it is 0", stacklevel=2)
-        frames, rewards, terminated = self._advance(actions)
+        frames, rewards, terminated = self._advance(actions, axes)
         truncated = np.zeros(self.num_envs, bool)
         if self._max_steps is not None:
             truncated = ~terminated & (self._steps >= self._max_steps)
@@ -213,7 +222,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return frames, rewards.astype(np.float64), terminated, truncated, {}
 
     def _advance(
-        self, actions: np.ndarray, start: int | None = None
+        self, actions: np.ndarray, axes: np.ndarray, start: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         seeds = self._rng.integers(0, _SEEDS, self.num_envs, np.uint64)
         # Drawn in any case, so that a game does not depend on when others end.
@@ -221,14 +230,30 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if start is not None:
             clips[:] = start
         starting = self._restarting
-        frames, rewards, ended = self._games.advance(actions, starting, seeds, clips)
+        frames, rewards, ended = self._games.advance(actions, axes, starting, seeds, clips)
         self._steps = np.where(starting, 0, self._steps + 1)
         self._restarting = np.zeros(self.num_envs, bool)
         self._frames = frames
         return frames, rewards, ended
 
+    def _checked(self, actions: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Actions as int64 ``(num_envs,)``, and axes as float32 ``(num_envs, axes)``."""
+        games, moving = self.num_envs, len(self.axis_names)
+        if isinstance(self.single_action_space, spaces.Box):
+            return np.zeros(games, np.int64), _axes(actions, (games, moving))
+        if isinstance(self.single_action_space, spaces.Tuple):
+            if not isinstance(actions, tuple) or len(actions) != 2:
+                raise TypeError("expected a pair of actions and axes")
+            return _discrete(actions[0], games), _axes(actions[1], (games, moving))
+        return _discrete(actions, games), np.zeros((games, 0), np.float32)
+
     def start_from(
-        self, game: int, images: np.ndarray, actions: np.ndarray, seed: int = 0
+        self,
+        game: int,
+        images: np.ndarray,
+        actions: np.ndarray,
+        seed: int = 0,
+        axes: np.ndarray | None = None,
     ) -> np.ndarray:
         """Starts one game of a learned world from frames of your own.
 
@@ -237,13 +262,17 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             images: uint8 ``(T, height, width, 3)``.
             actions: whole numbers ``(T,)``; ``actions[t]`` led to frame t.
             seed: seed of its noise.
+            axes: where the first axes were then, ``(T, axes)``; at rest if they are left out.
 
         Returns:
             The frames of all games.
         """
         self._check_open()
         images = np.ascontiguousarray(images, np.uint8)
-        self._games.start_from(game, images, np.ascontiguousarray(actions, np.uint32), seed)
+        actions = np.ascontiguousarray(actions, np.uint32)
+        axes = np.zeros((len(images), 0)) if axes is None else axes
+        axes = np.ascontiguousarray(axes, np.float32)
+        self._games.start_from(game, images, actions, axes, seed)
         self._steps[game] = 0
         self._restarting[game] = False
         self._frames = self._games.frames()[0]
@@ -331,6 +360,11 @@ class Env(gymnasium.Env):
         return self._envs.action_names
 
     @property
+    def axis_names(self) -> list[str]:
+        """Names of the axes."""
+        return self._envs.axis_names
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The sampler settings; see :meth:`set_settings`."""
         return self._envs.settings
@@ -347,9 +381,13 @@ class Env(gymnasium.Env):
         frames, info = self._envs.reset(seed=seed, options=options)
         return frames[0], info
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Acts once. After the end of an episode, :meth:`reset` comes first."""
-        frames, rewards, terminated, truncated, info = self._envs.step(np.asarray([action]))
+        if isinstance(action, tuple):
+            actions = tuple(np.asarray(part)[None] for part in action)
+        else:
+            actions = np.asarray(action)[None]
+        frames, rewards, terminated, truncated, info = self._envs.step(actions)
         return frames[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def snapshot(self) -> State:
@@ -370,7 +408,15 @@ class Env(gymnasium.Env):
         self._envs.close()
 
 
-def _checked(actions: Any, games: int) -> np.ndarray:
+def _action_space(actions: int, axes: int) -> spaces.Space:
+    """The space of one game's action."""
+    moving = spaces.Box(-1.0, 1.0, (axes,), np.float32)
+    if axes == 0:
+        return spaces.Discrete(actions)
+    return moving if actions == 1 else spaces.Tuple((spaces.Discrete(actions), moving))
+
+
+def _discrete(actions: Any, games: int) -> np.ndarray:
     """Actions as int64 ``(games,)``."""
     actions = np.asarray(actions)
     if not np.issubdtype(actions.dtype, np.integer):
@@ -378,3 +424,13 @@ def _checked(actions: Any, games: int) -> np.ndarray:
     if actions.shape != (games,):
         raise ValueError(f"actions have shape {actions.shape}, expected ({games},)")
     return np.ascontiguousarray(actions, np.int64)
+
+
+def _axes(axes: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Axes as float32 of this shape."""
+    axes = np.asarray(axes)
+    if not np.issubdtype(axes.dtype, np.floating):
+        raise TypeError(f"axes are {axes.dtype}, expected numbers from -1 to 1")
+    if axes.shape != shape:
+        raise ValueError(f"axes have shape {axes.shape}, expected {shape}")
+    return np.ascontiguousarray(axes, np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SIMULATORS = ("maze", "drive")
+SIMULATORS = ("maze", "drive", "steer")
 """Names of the built-in simulators."""
 
 _INCLUDED = Path(__file__).parent / "included"
