@@ -49,7 +49,10 @@ fn python_package_works() {
         package.join("_driftless.abi3.so"),
     )
     .unwrap();
-    let server = server::Running::start(server::options());
+    let mut options = server::options();
+    let steer = ("steer".to_owned(), server::checkpoint("steer"));
+    options.worlds.push(steer);
+    let server = server::Running::start(options);
     let paths = std::env::join_paths([folder.path(), &packages]).unwrap();
     let output = Command::new("python3")
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c"])

@@ -15,16 +15,16 @@ def play(envs, seed):
     """Frames, rewards and ends of a reset and some steps."""
     frames, _ = envs.reset(seed=seed)
     seen = [frames]
-    rng = np.random.default_rng(seed)
+    envs.action_space.seed(seed)
     for _ in range(6):
-        actions = rng.integers(0, envs.single_action_space.n, envs.num_envs)
-        seen += envs.step(actions)[:4]
+        seen += envs.step(envs.action_space.sample())[:4]
     return seen
 
 
-def test_games_are_the_same_as_here():
-    here = driftless.make("pong", num_envs=2, steps=1)
-    there = driftless.make("pong", num_envs=2, steps=1, remote=SERVER)
+@pytest.mark.parametrize("world", ["pong", "steer"])
+def test_games_are_the_same_as_here(world):
+    here = driftless.make(world, num_envs=2, steps=1)
+    there = driftless.make(world, num_envs=2, steps=1, remote=SERVER)
     assert there.action_names == here.action_names
     for seed in (3, 4):
         for one, other in zip(play(here, seed), play(there, seed)):
