@@ -33,9 +33,9 @@ pub struct Args {
     /// Dataset folder that `driftless record` or the New world page has written.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Frames of a clip.
-    #[arg(long, value_name = "N", default_value_t = CaptionPlan::default().frames)]
-    frames: usize,
+    /// Frames of a clip; several lengths, separated by commas, are captioned one after the other [default: 16].
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    frames: Vec<usize>,
     /// Frames from the start of one clip to that of the next.
     #[arg(long, value_name = "N", default_value_t = CaptionPlan::default().stride)]
     stride: usize,
@@ -65,8 +65,14 @@ pub fn run(args: &Args) -> Result<()> {
     let mut languages: Vec<Language> = args.language.iter().map(|language| language.0).collect();
     languages.sort();
     languages.dedup();
+    let mut lengths = args.frames.clone();
+    if lengths.is_empty() {
+        lengths = CaptionPlan::default().lengths;
+    }
+    lengths.sort_unstable();
+    lengths.dedup();
     let plan = CaptionPlan {
-        frames: args.frames,
+        lengths,
         stride: args.stride,
         variants: args.variants,
         seed: args.seed,

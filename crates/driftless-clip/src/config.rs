@@ -154,19 +154,12 @@ impl ClipConfig {
     pub fn check(&self) -> std::result::Result<(), String> {
         let n = &self.network;
         let within = |value: usize, most: usize| (1..=most).contains(&value);
-        let increasing = self.lengths.windows(2).all(|pair| pair[0] < pair[1]);
-        let lengths = !self.lengths.is_empty()
-            && increasing
-            && self
-                .lengths
-                .iter()
-                .all(|&frames| within(frames, MAX_FRAMES));
         let merges = within(n.merge, 8) && self.grid.iter().all(|cells| cells % n.merge == 0);
         let heads = within(n.heads, 64) && n.width.is_multiple_of(2 * n.heads);
         let s = &self.sampling;
         let rules = [
             ("format", self.format == FORMAT_VERSION, "2"),
-            ("lengths", lengths, "increasing numbers from 1 to 128"),
+            ("lengths", are_lengths(&self.lengths), LENGTHS_EXPECTED),
             (
                 "grid",
                 self.grid.iter().all(|&cells| within(cells, 64)),
@@ -266,6 +259,15 @@ impl ClipConfig {
     pub fn shift(&self, frames: usize) -> f64 {
         self.sampling.shift * (frames as f64 / SHIFT_FRAMES).sqrt()
     }
+}
+
+/// What [`are_lengths`] accepts, in words.
+pub const LENGTHS_EXPECTED: &str = "increasing numbers from 1 to 128";
+
+/// Whether a network can be trained on clips of these lengths in frames.
+pub fn are_lengths(lengths: &[usize]) -> bool {
+    let within = |frames: &usize| (1..=MAX_FRAMES).contains(frames);
+    !lengths.is_empty() && lengths.is_sorted_by(|a, b| a < b) && lengths.iter().all(within)
 }
 
 /// The embedding of a number of steps: 0 for small ones, otherwise that of the shortcut.

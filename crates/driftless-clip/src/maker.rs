@@ -169,7 +169,7 @@ impl ClipMaker {
             prompts.push(negative.indices.clone());
         }
         let known = Known {
-            first: self.first_latent(request)?,
+            first: self.first_latent(request, params.frames)?,
             actions: self.plan(&prompts, params)?,
         };
         let noise = noise(self.config(), params, FRAME_NOISE, &self.device)?;
@@ -299,10 +299,14 @@ impl ClipMaker {
     }
 
     /// The given first frame, [1, 1, numbers].
-    fn first_latent(&self, request: &ClipRequest) -> Result<Option<Tensor>> {
+    fn first_latent(&self, request: &ClipRequest, frames: usize) -> Result<Option<Tensor>> {
         let Some(image) = &request.first else {
             return Ok(None);
         };
+        if frames == 1 {
+            let what = "a clip of one frame that is given leaves nothing to make, expected 2 frames or more";
+            return Err(Error::Argument(what.to_owned()));
+        }
         let [height, width] = self.world.image;
         if image.len() != height * width * 3 {
             return Err(Error::Argument(format!(

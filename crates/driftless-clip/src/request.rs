@@ -55,11 +55,14 @@ impl ClipParams {
 
     pub(crate) fn check(&self, config: &ClipConfig) -> Result<()> {
         let wrong = |what: String| Err(Error::Argument(what));
+        // A clip moves, unless the network has learned from single frames.
+        let least = config.lengths.first().copied().unwrap_or(1).min(2);
         let most = config.lengths.last().copied().unwrap_or(1);
-        if !(2..=most).contains(&self.frames) {
+        if !(least..=most).contains(&self.frames) {
             let frames = self.frames;
             return wrong(format!(
-                "{frames} frames are out of range, expected 2 to {most}, which the network has learned"
+                "{frames} frames are out of range, expected {least} to {most}: the network has learned {}",
+                learned(&config.lengths)
             ));
         }
         if !(1..=1000).contains(&self.steps) {
@@ -75,6 +78,17 @@ impl ClipParams {
             ));
         }
         Ok(())
+    }
+}
+
+/// Lengths in words: "clips of 16 and 32 frames".
+fn learned(lengths: &[usize]) -> String {
+    let names: Vec<String> = lengths.iter().map(usize::to_string).collect();
+    match &names[..] {
+        [rest @ .., last] if !rest.is_empty() => {
+            format!("clips of {} and {last} frames", rest.join(", "))
+        }
+        _ => format!("clips of {} frames", names.concat()),
     }
 }
 

@@ -96,18 +96,24 @@ impl ClipBatch {
 /// long recording is taken to hold for every part of it.
 ///
 /// # Errors
-/// Returns an error if there are none.
+/// Returns an error if a length has none.
 pub(super) fn read_captions(folder: &Path, lengths: &[usize]) -> Result<Vec<ClipCaption>> {
     let Some(mut captions) = driftless_data::captions::read(folder)? else {
         let what =
             "has no captions: write them with `driftless caption`, or by hand (docs/data.md)";
         return Err(Error::invalid(folder, what));
     };
-    captions.retain(|caption| lengths.iter().any(|&frames| fits(caption, frames, lengths)));
-    if captions.is_empty() {
-        let what = format!("has no captions of clips of {lengths:?} or more frames");
+    let has = |&frames: &usize| captions.iter().any(|c| fits(c, frames, lengths));
+    if let Some(missing) = lengths.iter().find(|&frames| !has(frames)) {
+        let all: Vec<String> = lengths.iter().map(usize::to_string).collect();
+        let what = format!(
+            "has no captions of clips of {missing} frames, which `lengths` asks for: write them with `driftless \
+             caption --frames {}`",
+            all.join(",")
+        );
         return Err(Error::invalid(folder, what));
     }
+    captions.retain(|caption| lengths.iter().any(|&frames| fits(caption, frames, lengths)));
     Ok(captions)
 }
 
@@ -228,9 +234,10 @@ impl<'a> Clips<'a> {
     /// How many frames at the clip's start are given: none, often the first alone, or any number, from
     /// which the network learns most quickly how one frame follows from others.
     fn draw_given(&self, frames: usize, rng: &mut ChaCha8Rng) -> usize {
-        if !rng.random_bool(self.settings.given_fraction) {
+        // Of a single frame, nothing would be left to learn.
+        if frames < 2 || !rng.random_bool(self.settings.given_fraction) {
             0
-        } else if frames < 2 || rng.random() {
+        } else if rng.random() {
             1
         } else {
             rng.random_range(1..frames)

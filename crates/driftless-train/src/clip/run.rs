@@ -369,13 +369,16 @@ impl TrainData for Previews<'_> {
             let (Some(episode), Some(text)) = (episodes.next(), text) else {
                 continue;
             };
+            let own = ClipParams::of(maker.config());
+            let lengths = maker.config().lengths.iter().copied();
+            let frames = lengths.filter(|&length| length <= caption.frames).max();
+            let params = ClipParams {
+                frames: frames.unwrap_or(own.frames),
+                ..own
+            };
             let first = episode.start + caption.start;
             let mut real = Vec::new();
-            self.store.read(first..first + caption.frames, &mut real)?;
-            let params = ClipParams {
-                frames: caption.frames,
-                ..ClipParams::of(maker.config())
-            };
+            self.store.read(first..first + params.frames, &mut real)?;
             let made = maker.make(&ClipRequest::new(text), &params, &mut |_| true)?;
             rows.extend([real, made.images]);
         }

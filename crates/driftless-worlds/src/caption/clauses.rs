@@ -114,7 +114,8 @@ pub(super) fn in_order(
         [_, _] => one(two, rng),
         [_, _, _] => one(three, rng),
         [first, rest @ ..] => {
-            let rest = in_order(rest, two, three, rng);
+            // "First" is said once.
+            let rest = in_order(rest, &going_on(two), &going_on(three), rng);
             let pair = [first.clone(), rest];
             return in_order(&pair, two, three, rng);
         }
@@ -124,4 +125,10 @@ pub(super) fn in_order(
         text = text.replace(&format!("{{{i}}}"), phase);
     }
     text
+}
+
+/// The templates that can follow another phase.
+fn going_on<'a>(templates: &[&'a str]) -> Vec<&'a str> {
+    let templates = templates.iter().copied();
+    templates.filter(|text| text.starts_with("{0}")).collect()
 }

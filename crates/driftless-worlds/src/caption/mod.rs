@@ -18,6 +18,7 @@ mod russian;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,14 +49,16 @@ pub const MAX_FRAMES: usize = 256;
 pub const MAX_VARIANTS: usize = 16;
 /// Most facts besides the motion's that a caption says.
 const MAX_SIGHTS: usize = 4;
-/// Phases of a motion with which it says one fewer.
-const MANY_PHASES: usize = 3;
+/// Phases of a motion that leave room for all of them; each further one takes that of a fact.
+const FEW_PHASES: usize = 2;
+/// Most lengths of clips.
+const MAX_LENGTHS: usize = 8;
 
 /// What to say of which clips.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptionPlan {
-    /// Frames of a clip.
-    pub frames: usize,
+    /// Lengths of clips in frames; those of each length are captioned by themselves.
+    pub lengths: Vec<usize>,
     /// Frames from the start of one clip to that of the next.
     pub stride: usize,
     /// Texts of a clip in each language.
@@ -69,7 +72,7 @@ pub struct CaptionPlan {
 impl Default for CaptionPlan {
     fn default() -> Self {
         Self {
-            frames: 16,
+            lengths: vec![16],
             stride: 4,
             variants: 2,
             seed: 0,
@@ -86,7 +89,10 @@ impl CaptionPlan {
                 "{name} is {v}, expected 1 to {most}"
             ))),
         };
-        within("frames", self.frames, MAX_FRAMES)?;
+        within("the number of lengths", self.lengths.len(), MAX_LENGTHS)?;
+        for &frames in &self.lengths {
+            within("frames", frames, MAX_FRAMES)?;
+        }
         within("stride", self.stride, usize::MAX)?;
         within("variants", self.variants, MAX_VARIANTS)?;
         within(
@@ -100,7 +106,7 @@ impl CaptionPlan {
 /// The captions of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
-    /// The captions, in the order of the episodes and of their frames.
+    /// The captions, in the order of the episodes, of the plan's lengths and of their frames.
     pub captions: Vec<ClipCaption>,
     /// Clips that were looked at; nothing clear could be said of the others.
     pub clips: usize,
@@ -239,7 +245,7 @@ impl Truth {
     }
 
     /// All that is clear about a clip: what belongs together, and each other fact.
-    fn facts(&self, clip: std::ops::Range<usize>) -> (Vec<Fact>, Vec<Fact>) {
+    fn facts(&self, clip: Range<usize>) -> (Vec<Fact>, Vec<Fact>) {
         match self {
             Self::Maze { poses, views } => (
                 maze::motion_facts(&poses[clip.clone()]),
@@ -261,44 +267,55 @@ fn captions(
     index: usize,
     plan: &CaptionPlan,
 ) -> Described {
-    let last = frames.checked_sub(plan.frames);
-    let starts = last
-        .into_iter()
-        .flat_map(|last| (0..=last).step_by(plan.stride));
+    let clips = plan.lengths.iter().flat_map(|&length| {
+        let last = frames.checked_sub(length).into_iter();
+        let starts = last.flat_map(|last| (0..=last).step_by(plan.stride));
+        starts.map(move |start| start..start + length)
+    });
     let mut described = Described {
         captions: Vec::new(),
         clips: 0,
     };
-    for start in starts {
+    for clip in clips {
         described.clips += 1;
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
-        rng.set_stream((index as u64) << 32 | start as u64);
-        let (motion, sights) = truth.facts(start..start + plan.frames);
+        rng.set_stream((index as u64) << 32 | clip.start as u64);
+        let (motion, sights) = truth.facts(clip.clone());
         let facts = chosen(motion, sights, &mut rng);
-        let texts = plan.languages.iter().map(|&language| {
-            let texts = grammar::texts(language, &facts, plan.variants, &mut rng);
-            (language.code().to_owned(), texts)
-        });
-        let texts: BTreeMap<String, Vec<String>> = texts.collect();
-        if texts.values().any(Vec::is_empty) {
-            continue;
-        }
-        described.captions.push(ClipCaption {
-            file: file.to_owned(),
-            start,
-            frames: plan.frames,
-            texts,
-            facts: facts.iter().map(Fact::to_string).collect(),
-        });
+        let caption = caption(&facts, file, clip, plan, &mut rng);
+        described.captions.extend(caption);
     }
     described
+}
+
+/// The caption that says these facts of a clip, if there are words for them.
+fn caption(
+    facts: &[Fact],
+    file: &str,
+    clip: Range<usize>,
+    plan: &CaptionPlan,
+    rng: &mut ChaCha8Rng,
+) -> Option<ClipCaption> {
+    let texts = plan.languages.iter().map(|&language| {
+        let texts = grammar::texts(language, facts, plan.variants, rng);
+        (language.code().to_owned(), texts)
+    });
+    let texts: BTreeMap<String, Vec<String>> = texts.collect();
+    let is_complete = texts.values().all(|texts| !texts.is_empty());
+    is_complete.then(|| ClipCaption {
+        file: file.to_owned(),
+        start: clip.start,
+        frames: clip.len(),
+        texts,
+        facts: facts.iter().map(Fact::to_string).collect(),
+    })
 }
 
 /// Which facts a caption says: mostly all, sometimes the motion or the sights alone, sometimes a few sights.
 /// The motion is said wholly or not at all.
 fn chosen(motion: Vec<Fact>, mut sights: Vec<Fact>, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     sights.shuffle(rng);
-    let most = MAX_SIGHTS - usize::from(motion.len() >= MANY_PHASES);
+    let most = MAX_SIGHTS.saturating_sub(motion.len().saturating_sub(FEW_PHASES));
     sights.truncate(most);
     let (keeps_motion, keeps) = match rng.random_range(0..20) {
         0..9 => (true, most),
