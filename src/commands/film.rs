@@ -37,6 +37,10 @@ pub struct Args {
     /// [default: the network's own].
     #[arg(long, value_name = "W")]
     guidance: Option<f64>,
+    /// Share of the attention between blocks of 64 tokens that is computed, from 0 to 1: less makes long clips
+    /// faster, and changes them [default: the network's own].
+    #[arg(long, value_name = "P")]
+    attention_mass: Option<f64>,
     /// What draws the frames after the first: the clip network, all at once, or the world, one after another
     /// under the actions that the network has made of the words [default: the world, if the network makes
     /// actions].
@@ -115,6 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
         steps: args.steps.unwrap_or(own.steps),
         guidance: args.guidance.unwrap_or(own.guidance),
         seed: args.seed,
+        attention_mass: args.attention_mass.unwrap_or(own.attention_mass),
     };
     interrupt::watch();
     let bar = super::bar((params.steps * args.variants) as u64, "steps");

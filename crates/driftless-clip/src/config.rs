@@ -99,6 +99,20 @@ pub struct ClipSampling {
     /// Shift of the schedule of 16 frames: above 1 the steps are denser near the noise. The network was
     /// trained with it.
     pub shift: f64,
+    /// The share of the attention between blocks of tokens that is computed, from 0 to 1
+    /// ([`crate::ClipNetwork::forward_sparse`]): less is faster for long clips. 1 is all.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub attention_mass: f64,
+}
+
+pub(crate) fn whole() -> f64 {
+    1.0
+}
+
+/// Whether attention is full; readers from before know no other.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+pub(crate) fn is_whole(mass: &f64) -> bool {
+    *mass == 1.0
 }
 
 impl Default for ClipSampling {
@@ -107,6 +121,7 @@ impl Default for ClipSampling {
             steps: 20,
             guidance: 3.0,
             shift: 3.0,
+            attention_mass: whole(),
         }
     }
 }
@@ -196,6 +211,11 @@ impl ClipConfig {
                 "sampling.shift",
                 (0.1..=20.0).contains(&s.shift),
                 "0.1 to 20",
+            ),
+            (
+                "sampling.attention_mass",
+                (0.0..=1.0).contains(&s.attention_mass),
+                "0 to 1",
             ),
             (
                 "vocabulary",

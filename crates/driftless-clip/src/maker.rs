@@ -254,7 +254,7 @@ impl ClipMaker {
                 steps: Tensor::full(step_index(params.steps), b, &self.device)?,
                 text: text.clone(),
             };
-            let predicted = network.forward(&input)?;
+            let predicted = network.forward_sparse(&input, params.attention_mass)?;
             let mut clean = predicted.narrow(0, 0, 1)?;
             if b > 1 {
                 let away = predicted.narrow(0, 1, 1)?;

@@ -11,18 +11,22 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use driftless_model::attention::{BLOCK, BlockSparse};
 use driftless_model::layers::Linear;
 use driftless_model::ops::rms_norm;
 use driftless_model::params::{Init, Params};
 
 use crate::config::{ClipConfig, PLACE_FEATURES, SHORTCUT_STEPS};
-use crate::layers::{Block, BlockSize, Modulation, modulated};
+use crate::layers::{Block, BlockSize, Modulation, Places, modulated};
 use crate::rotary::Rotary;
 use crate::vocabulary::{NO_PROMPT, PADDING, SPECIAL};
 use crate::{Error, Result};
 
 /// Cosine features of the signal level τ.
 pub const TIME_FEATURES: usize = 16;
+
+/// Frames before and after a token's own whose blocks it attends to in any case.
+const WINDOW_FRAMES: usize = 4;
 
 /// Where frame `t` of `frames` lies in its clip: cos(π k (t + ½)/T) for k from 1. Attention knows only how far
 /// tokens are apart, and "first … then …" asks for more.
@@ -155,6 +159,17 @@ impl ClipNetwork {
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
     pub fn forward(&self, input: &ClipInput) -> Result<Tensor> {
+        self.forward_sparse(input, 1.0)
+    }
+
+    /// As [`ClipNetwork::forward`], where the clip's tokens attend to each other block by block
+    /// ([`driftless_model::attention::BlockSparse`]): to the fewest blocks of 64 tokens in order that have the
+    /// share `mass` of the attention, 0 to 1, and to those within four frames. 1 is full attention; less has no
+    /// gradient.
+    ///
+    /// # Errors
+    /// As [`ClipNetwork::forward`].
+    pub fn forward_sparse(&self, input: &ClipInput, mass: f64) -> Result<Tensor> {
         let (dims, numbers) = (input.z.dims(), self.config.frame_numbers());
         let &[b, frames, last] = dims else {
             return Err(Error::Argument(format!("frames are {dims:?}")));
@@ -172,10 +187,16 @@ impl ClipNetwork {
         let e = (self.time.forward(&time)? + self.pooled.forward(&rms_norm(&mean, &ones)?)?)?;
         let grid = self.config.token_grid();
         let d = self.config.network.width / self.config.network.heads;
-        let positions = Rotary::clip(frames, grid, d);
+        let places = Places {
+            positions: &Rotary::clip(frames, grid, d),
+            sparse: (mass < 1.0).then(|| BlockSparse {
+                mass: mass as f32,
+                window: (WINDOW_FRAMES * grid[0] * grid[1]).div_ceil(BLOCK),
+            }),
+        };
         let mut x = self.input.forward(&self.token_inputs(input)?)?;
         for block in &self.blocks {
-            x = block.forward(&x, &e, &positions, Some(&words))?;
+            x = block.forward(&x, &e, places, Some(&words))?;
         }
         let vectors = self.modulation.forward(&e)?;
         let out = self
@@ -257,9 +278,12 @@ impl ClipNetwork {
             .words
             .index_select(&flat, 0)?
             .reshape((b, l, n.width))?;
-        let positions = Rotary::line(l, n.width / n.heads);
+        let places = Places {
+            positions: &Rotary::line(l, n.width / n.heads),
+            sparse: None,
+        };
         for block in &self.text_blocks {
-            y = block.forward(&y, time, &positions, None)?;
+            y = block.forward(&y, time, places, None)?;
         }
         Ok(y)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ClipConfig;
+use crate::config::{ClipConfig, is_whole, whole};
 use crate::{Error, Result};
 
 /// What a clip shall show.
@@ -40,6 +40,9 @@ pub struct ClipParams {
     pub guidance: f64,
     /// Seed of the noise.
     pub seed: u64,
+    /// The share of the attention between blocks of tokens that is computed
+    /// ([`crate::ClipNetwork::forward_sparse`]); 1 is all.
+    pub attention_mass: f64,
 }
 
 impl ClipParams {
@@ -50,6 +53,7 @@ impl ClipParams {
             steps: config.sampling.steps,
             guidance: config.sampling.guidance,
             seed: 0,
+            attention_mass: config.sampling.attention_mass,
         }
     }
 
@@ -75,6 +79,12 @@ impl ClipParams {
             let guidance = self.guidance;
             return wrong(format!(
                 "guidance {guidance} is out of range, expected 0 to 20"
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.attention_mass) {
+            let mass = self.attention_mass;
+            return wrong(format!(
+                "attention mass {mass} is out of range, expected 0 to 1"
             ));
         }
         Ok(())
@@ -114,6 +124,9 @@ pub struct ClipOrigin {
     pub guidance: f64,
     /// Seed of the noise.
     pub seed: u64,
+    /// The share of the attention that was computed.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub attention_mass: f64,
 }
 
 impl ClipOrigin {
@@ -128,6 +141,7 @@ impl ClipOrigin {
             steps: params.steps,
             guidance: params.guidance,
             seed: params.seed,
+            attention_mass: params.attention_mass,
         }
     }
 }
@@ -155,6 +169,10 @@ impl fmt::Display for ClipOrigin {
         write!(
             f,
             "; {frames} frames, {steps} steps, guidance {guidance}, seed {seed}"
-        )
+        )?;
+        if !is_whole(&self.attention_mass) {
+            write!(f, ", attention mass {}", self.attention_mass)?;
+        }
+        Ok(())
     }
 }
