@@ -8,6 +8,7 @@ use candle_core::Device;
 use driftless_clip::config::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
 use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, Vocabulary};
 use driftless_data::captions::ClipCaption;
+use driftless_data::cells::is_dataset;
 use driftless_data::contact_sheet::ContactSheet;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
@@ -80,6 +81,11 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let what = "the world whose tokenizer encodes the frames";
     let source = world_folder(options.world.as_deref(), options.resume, &layout, what)?;
     let world = read_config(&source)?;
+    if is_dataset(&options.data) {
+        let what = "holds pictures of cells, whose three stains no world's tokenizer encodes: clips are learned \
+                    from episodes of a world; `driftless train transport` learns from cells";
+        return Err(Error::invalid(&options.data, what));
+    }
     let info = DatasetInfo::read(&options.data)?;
     if info.image != world.image {
         let ([h, w], [height, width]) = (info.image, world.image);

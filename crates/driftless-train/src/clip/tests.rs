@@ -7,6 +7,7 @@ use driftless_clip::{ClipMaker, ClipParams, ClipRequest, ClipShape};
 use driftless_data::captions::{self, ClipCaption};
 use driftless_engine::DeviceChoice;
 use driftless_worlds::caption::{CaptionPlan, describe};
+use driftless_worlds::cells::CellPlan;
 use driftless_worlds::record::RecordingPlan;
 use driftless_worlds::{Policy, SimulatorKind};
 
@@ -298,6 +299,18 @@ fn what_does_not_fit_is_refused_before_the_work() {
     );
     let error = with_lengths(&options, &[8, 4], refuse);
     assert!(error.contains("lengths is out of its range"), "{error}");
+    let cells = ClipOptions {
+        data: root.path().join("cells"),
+        ..options.clone()
+    };
+    let few = CellPlan {
+        cells: 1,
+        controls: 1,
+        ..CellPlan::default()
+    };
+    driftless_worlds::cells::record(&few, &cells.data, &|_| true).unwrap();
+    let error = refuse(&cells);
+    assert!(error.contains("holds pictures of cells"), "{error}");
     std::fs::remove_file(options.data.join("captions.jsonl")).unwrap();
     let error = refuse(&options);
     assert!(error.contains("driftless caption"), "{error}");

@@ -4,8 +4,9 @@
 //! clear is not said. [`grammar`] puts facts into words. [`describe`] captions a dataset.
 //!
 //! - [`motion`]: the phases of a motion.
-//! - [`maze`], [`drive`]: what a clip of each simulator shows.
+//! - [`maze`], [`drive`]: what a clip of each simulator shows; `cells`: what a picture of cells does.
 
+mod cells;
 mod clauses;
 pub mod drive;
 mod english;
@@ -28,6 +29,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use driftless_data::captions::ClipCaption;
+use driftless_data::cells::{CellInfo, is_dataset};
 use driftless_data::fs::read_text;
 use driftless_data::layout::dataset;
 use driftless_data::{Episode, PathError as _, parallel};
@@ -39,7 +41,8 @@ use crate::maze::Maze;
 use crate::{Error, Result, SimulatorKind};
 
 pub use self::fact::{
-    Bend, Fact, FactKind, Ground, MotionKind, OBJECT_NAMES, Pace, Place, Side, WALL_NAMES,
+    Bend, DoseLevel, Fact, FactKind, Ground, MotionKind, OBJECT_NAMES, Pace, Place, Side,
+    WALL_NAMES,
 };
 pub use self::grammar::Language;
 
@@ -121,11 +124,25 @@ struct ManifestEpisode {
     seed: u64,
 }
 
-/// The number of frames of a dataset that was recorded from a simulator.
+/// The lengths of the clips of a dataset that are captioned if nobody says otherwise: those of the default
+/// plan, or 1 for pictures of cells, which are stills.
+pub fn usual_lengths(folder: &Path) -> Vec<usize> {
+    if is_dataset(folder) {
+        vec![1]
+    } else {
+        CaptionPlan::default().lengths
+    }
+}
+
+/// The number of frames, or of pictures, of a dataset that was recorded from a simulator.
 ///
 /// # Errors
 /// As [`describe`] about the manifest.
 pub fn frames(folder: &Path) -> Result<usize> {
+    if is_dataset(folder) {
+        let shards = CellInfo::read(folder)?.shards;
+        return Ok(shards.iter().map(|shard| shard.pictures).sum());
+    }
     let (_, episodes) = manifest(folder)?;
     Ok(episodes.iter().map(|episode| episode.frames).sum())
 }
@@ -159,8 +176,9 @@ fn manifest(folder: &Path) -> Result<(SimulatorKind, Vec<ManifestEpisode>)> {
     Ok((kind, episodes))
 }
 
-/// Captions the clips of a dataset that was recorded from a simulator. Calls `tick` with the number of frames
-/// of each finished episode, from several threads; it cancels by returning `false`.
+/// Captions the clips of a dataset that was recorded from a simulator, or the pictures of one of cells. Calls
+/// `tick` with the number of frames of each finished episode, or of the pictures of a shard, from several threads;
+/// it cancels by returning `false`.
 ///
 /// # Errors
 /// Returns an error if the plan is out of range; if the dataset has no manifest of a simulator's recording, an
@@ -172,6 +190,9 @@ pub fn describe(
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Described> {
     plan.check()?;
+    if is_dataset(folder) {
+        return cells::describe(folder, plan, tick);
+    }
     let (kind, episodes) = manifest(folder)?;
     let cancelled = AtomicBool::new(false);
     let interrupted = || Error::from(driftless_data::Error::Interrupted);
