@@ -10,6 +10,7 @@ pub use driftless_data::layout::checkpoint::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, C
 use driftless_model::config::WorldConfig;
 
 use crate::Result;
+use crate::text_encoder::TextEncoderInfo;
 use crate::vocabulary::MAX_WORDS;
 
 /// The version of `clip.json`.
@@ -50,6 +51,9 @@ pub struct ClipConfig {
     /// Prompts to try.
     #[serde(default)]
     pub examples: Vec<String>,
+    /// The text encoder that reads its prompts; without one, it has its own vocabulary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<TextEncoderInfo>,
     /// The words it knows, in the order of their embeddings.
     pub vocabulary: Vec<String>,
 }
@@ -216,6 +220,13 @@ impl ClipConfig {
                 "sampling.attention_mass",
                 (0.0..=1.0).contains(&s.attention_mass),
                 "0 to 1",
+            ),
+            (
+                "text_encoder.width",
+                self.text_encoder
+                    .as_ref()
+                    .is_none_or(|e| within(e.width, 4096)),
+                "1 to 4096",
             ),
             (
                 "vocabulary",

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! t   = silu(A·cos(π k τ) + D[step size])                      time
-//! y   = refine(E[words]) under t                               words, each knowing the others
+//! y   = refine(E[words] + W_s states) under t                  words, each knowing the others; states of a text
+//!                                                              encoder, if it has one
 //! e   = B t + P norm(mean y)                                   time and prompt, which modulate the blocks
 //! x   = W_in [z | z before and after | mask | action | place]  one token for merge × merge cells of a frame
 //! x   = MLP(cross-attention(self-attention(x), y)) under e     for each block
@@ -42,6 +43,8 @@ pub struct TextBatch {
     words: Tensor,
     /// 1/count for a word and 0 for padding, f32 [B, L].
     shares: Tensor,
+    /// States of a text encoder, 0 for padding, f32 [B, L, width].
+    states: Option<Tensor>,
 }
 
 impl TextBatch {
@@ -62,6 +65,31 @@ impl TextBatch {
         Ok(Self {
             words: Tensor::from_vec(words, size, device)?,
             shares: Tensor::from_vec(shares, size, device)?,
+            states: None,
+        })
+    }
+
+    /// Adds the states of a text encoder's tokens, [tokens, width] for each prompt; those that are missing are 0.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn with_states<'a>(
+        self,
+        states: impl Iterator<Item = &'a [f32]>,
+        width: usize,
+    ) -> Result<Self> {
+        let (b, most) = self.words.dims2()?;
+        let mut all = Vec::with_capacity(b * most * width);
+        for states in states.take(b) {
+            let end = all.len() + most * width;
+            all.extend(states.iter().take(most * width));
+            all.resize(end, 0.0);
+        }
+        all.resize(b * most * width, 0.0);
+        let states = Tensor::from_vec(all, (b, most, width), self.words.device())?;
+        Ok(Self {
+            states: Some(states),
+            ..self
         })
     }
 
@@ -94,6 +122,8 @@ pub struct ClipNetwork {
     step: Tensor,
     time: Linear,
     words: Tensor,
+    /// What states of a text encoder become.
+    encoded: Option<Linear>,
     text_blocks: Vec<Block>,
     pooled: Linear,
     input: Linear,
@@ -120,6 +150,9 @@ impl ClipNetwork {
             Block::new(p, &format!("{kind}.{i}"), size(reads_words))
         };
         let linear = |name: &str, size, init| Linear::new(p, name, size, init, true);
+        let encoder = config.text_encoder.as_ref();
+        let encoded =
+            encoder.map(|e| Linear::new(p, "text.encoder", [w, e.width], Init::FanIn, false));
         let inputs = config.token_inputs();
         let outputs = config.token_len() + config.actions;
         Ok(Self {
@@ -135,6 +168,7 @@ impl ClipNetwork {
                 &[SPECIAL + config.vocabulary.len(), w],
                 Init::Normal(1.0),
             )?,
+            encoded: encoded.transpose()?,
             text_blocks: (0..n.text_blocks)
                 .map(|i| block("text", i, false))
                 .collect::<Result<_>>()?,
@@ -278,6 +312,15 @@ impl ClipNetwork {
             .words
             .index_select(&flat, 0)?
             .reshape((b, l, n.width))?;
+        match (&self.encoded, &text.states) {
+            (Some(encoded), Some(states)) => y = (y + encoded.forward(states)?)?,
+            (None, None) => {}
+            _ => {
+                let what =
+                    "prompts have states of a text encoder, or lack those that the network reads";
+                return Err(Error::Argument(what.to_owned()));
+            }
+        }
         let places = Places {
             positions: &Rotary::line(l, n.width / n.heads),
             sparse: None,

@@ -27,6 +27,7 @@ fn config() -> ClipConfig {
         },
         sampling: ClipSampling::default(),
         examples: Vec::new(),
+        text_encoder: None,
         vocabulary: ["left", "red", "right"].map(str::to_owned).to_vec(),
     }
 }

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use driftless_clip::actions;
 use driftless_clip::config::{SHORTCUT_STEPS, step_index};
-use driftless_clip::{ClipConfig, TextBatch, Vocabulary};
+use driftless_clip::{ClipConfig, TextBatch};
 use driftless_data::PathError as _;
 use driftless_data::captions::ClipCaption;
 use driftless_flow::objective::{ShortcutTarget, ramp_weight};
@@ -17,6 +17,7 @@ use driftless_flow::path::Path as FlowPath;
 use driftless_flow::solver::{Grid, shifted_level};
 
 use super::ClipSettings;
+use super::texts::{Text, Texts};
 use crate::frame_store::{ByteStore, FrameStore};
 use crate::{Error, Result};
 
@@ -26,8 +27,8 @@ struct Captioned {
     frame: usize,
     /// By how many frames it may start later.
     slack: usize,
-    /// Texts by language, as indices of words.
-    texts: Vec<Vec<Vec<u32>>>,
+    /// Texts by language.
+    texts: Vec<Vec<Text>>,
 }
 
 /// What the frames of a clip are to its network.
@@ -43,6 +44,7 @@ pub(super) struct Clips<'a> {
     settings: &'a ClipSettings,
     config: &'a ClipConfig,
     content: Content,
+    texts: &'a Texts,
     /// The action that led to each frame of the store.
     actions: Vec<u32>,
     /// As many as there are lengths.
@@ -68,6 +70,8 @@ pub(crate) struct ClipBatch {
     pub shortcuts: Vec<Option<Shortcut>>,
     /// Words of the prompts, [N].
     pub prompts: Vec<Vec<u32>>,
+    /// States of a text encoder's tokens for each prompt, [tokens, width]; empty without one.
+    pub states: Vec<Vec<f32>>,
 }
 
 /// A step of a shortcut network.
@@ -132,10 +136,9 @@ impl<'a> Clips<'a> {
         config: &'a ClipConfig,
         store: &FrameStore,
         captions: &[ClipCaption],
+        texts: &'a Texts,
         content: Content,
     ) -> Result<Self> {
-        let vocabulary = Vocabulary::new(&config.vocabulary);
-        let most = config.network.text_words;
         let starts = store.episodes.iter().map(|e| (e.name.as_str(), e.start));
         let starts: HashMap<&str, usize> = starts.collect();
         let clips_of = |&frames: &usize| -> Vec<Captioned> {
@@ -150,11 +153,9 @@ impl<'a> Clips<'a> {
                 texts: caption
                     .texts
                     .values()
-                    .map(|texts| {
-                        let texts = texts.iter();
-                        texts
-                            .map(|text| vocabulary.read(text, most).indices)
-                            .collect()
+                    .map(|own| {
+                        let own = own.iter().filter_map(|text| texts.get(text));
+                        own.cloned().collect()
                     })
                     .collect(),
             });
@@ -171,6 +172,7 @@ impl<'a> Clips<'a> {
             settings,
             config,
             content,
+            texts,
             actions: store
                 .episodes
                 .iter()
@@ -255,11 +257,13 @@ impl<'a> Clips<'a> {
         let texts = &clip.texts[rng.random_range(0..clip.texts.len())];
         let text = &texts[rng.random_range(0..texts.len())];
         let hidden = rng.random_bool(settings.prompt_dropout);
-        batch.prompts.push(if hidden {
-            TextBatch::none()
+        let (prompt, states) = if hidden {
+            (TextBatch::none(), Vec::new())
         } else {
-            text.clone()
-        });
+            (text.indices.clone(), self.texts.states(text)?)
+        };
+        batch.prompts.push(prompt);
+        batch.states.push(states);
         let given = self.draw_given(frames, rng);
         let (tau, shortcut) = self.draw_level(frames, rng)?;
         let numbers = self.config.frame_numbers();

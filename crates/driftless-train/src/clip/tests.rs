@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use driftless_clip::{ClipMaker, ClipParams, ClipRequest, ClipShape};
+use driftless_clip::{
+    ClipMaker, ClipParams, ClipRequest, ClipShape, EncodedText, TextEncoder, TextEncoderInfo,
+};
 use driftless_data::captions::{self, ClipCaption};
 use driftless_engine::DeviceChoice;
 use driftless_worlds::caption::{CaptionPlan, describe};
@@ -11,6 +14,7 @@ use driftless_worlds::cells::CellPlan;
 use driftless_worlds::record::RecordingPlan;
 use driftless_worlds::{Policy, SimulatorKind};
 
+use super::run::run_with;
 use super::{ActionSettings, ClipOptions, ClipSettings, run_clip};
 use crate::settings::OptimizerSettings;
 use crate::{TrainOutcome, TrainProgress};
@@ -78,6 +82,7 @@ fn prepare(root: &Path) -> ClipOptions {
     ClipOptions {
         data,
         world: Some(world),
+        text_encoder: None,
         out: root.join("run"),
         config: Some(config),
         from: None,
@@ -234,6 +239,90 @@ fn single_frames_are_learned() {
     let made = maker.make(&request, &ClipParams::of(maker.config()), &mut |_| true);
     let error = made.unwrap_err().to_string();
     assert!(error.contains("nothing to make"), "{error}");
+}
+
+/// Tells texts apart by their letters: each word is a token of its first letters.
+struct Letters(TextEncoderInfo);
+
+impl TextEncoder for Letters {
+    fn info(&self) -> &TextEncoderInfo {
+        &self.0
+    }
+
+    fn encode(&self, text: &str, most: usize) -> driftless_clip::Result<EncodedText> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let state = |word: &&str| {
+            let letters = word.bytes().chain([0; 4]).take(4);
+            letters
+                .map(|letter| f32::from(letter) / 64.0)
+                .collect::<Vec<_>>()
+        };
+        Ok(EncodedText {
+            states: words.iter().take(most).flat_map(state).collect(),
+            left_out: words.len().saturating_sub(most),
+        })
+    }
+}
+
+fn letters(checksum: &str) -> Arc<dyn TextEncoder> {
+    Arc::new(Letters(TextEncoderInfo {
+        width: 4,
+        checksum: checksum.to_owned(),
+    }))
+}
+
+#[test]
+fn text_encoder_reads_captions_and_prompts() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = prepare(root.path());
+    let half = ClipOptions {
+        out: root.path().join("half"),
+        max_steps: Some(2),
+        ..whole.clone()
+    };
+    let train = |options: &ClipOptions| {
+        let outcome = run_with(options, Some(letters("a")), &mut ());
+        assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
+    };
+    train(&whole);
+    train(&half);
+    let rest = ClipOptions {
+        resume: true,
+        world: None,
+        max_steps: Some(4),
+        ..half
+    };
+    for other in [None, Some(letters("b"))] {
+        let error = run_with(&rest, other, &mut ()).unwrap_err().to_string();
+        assert!(
+            error.contains("expected the same --text-encoder"),
+            "{error}"
+        );
+    }
+    train(&rest);
+    assert!(weights(&whole) == weights(&rest));
+
+    let read =
+        || ClipMaker::read(&whole.out.join("checkpoint"), &candle_core::Device::Cpu).unwrap();
+    let make = |maker: &ClipMaker, prompt: &str| {
+        let params = ClipParams::of(maker.config());
+        maker.make(&ClipRequest::new(prompt), &params, &mut |_| true)
+    };
+    let error = make(&read(), "a ball").unwrap_err().to_string();
+    assert!(error.contains("--text-encoder DIR"), "{error}");
+    let error = read()
+        .with_text_encoder(letters("b"))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("checksum b, expected a"), "{error}");
+    let maker = read().with_text_encoder(letters("a")).unwrap();
+    assert_eq!(maker.config().vocabulary, [""; 0]);
+    let ball = make(&maker, "a ball").unwrap();
+    assert_eq!(ball.unknown, [""; 0]);
+    assert_eq!(ball, make(&maker, "a ball").unwrap());
+    assert!(ball.images != make(&maker, "a red wall").unwrap().images);
+    make(&maker, " ").unwrap();
 }
 
 #[test]
