@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use driftless::{Result, interrupt};
 use driftless_data::layout::dataset;
-use driftless_data::{DatasetInfo, captions, fs};
+use driftless_data::{DatasetInfo, captions, cells, fs};
 use driftless_worlds::caption::{self, CaptionPlan, Language};
 
 /// A language on the command line.
@@ -33,9 +33,10 @@ pub struct Args {
     /// Dataset folder that `driftless record` or the New world page has written.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Frames of a clip.
-    #[arg(long, value_name = "N", default_value_t = CaptionPlan::default().frames)]
-    frames: usize,
+    /// Frames of a clip; several lengths, separated by commas, are captioned one after the other [default: 16, and
+    /// 1 for pictures of cells].
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    frames: Vec<usize>,
     /// Frames from the start of one clip to that of the next.
     #[arg(long, value_name = "N", default_value_t = CaptionPlan::default().stride)]
     stride: usize,
@@ -65,14 +66,22 @@ pub fn run(args: &Args) -> Result<()> {
     let mut languages: Vec<Language> = args.language.iter().map(|language| language.0).collect();
     languages.sort();
     languages.dedup();
+    let mut lengths = args.frames.clone();
+    if lengths.is_empty() {
+        lengths = caption::usual_lengths(&args.data);
+    }
+    lengths.sort_unstable();
+    lengths.dedup();
     let plan = CaptionPlan {
-        frames: args.frames,
+        lengths,
         stride: args.stride,
         variants: args.variants,
         seed: args.seed,
         languages,
     };
-    DatasetInfo::read(&args.data)?;
+    if !cells::is_dataset(&args.data) {
+        DatasetInfo::read(&args.data)?;
+    }
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| args.data.join(dataset::CAPTIONS));
     if !args.overwrite {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use driftless::{Error, Result, interrupt};
-use driftless_clip::{ClipMaker, ClipParams, ClipRequest, MadeClip};
+use driftless_clip::{ClipMaker, ClipParams, ClipRequest, MadeClip, text_encoder};
 use driftless_data::layout::is_episode;
 use driftless_data::{Episode, PathError as _, export, media};
 use driftless_engine::rollout::redraw;
@@ -21,6 +21,9 @@ pub struct Args {
     /// File to write: a .gif, an .mp4 (needs ffmpeg), an episode (.npz), or a new folder for PNG files.
     #[arg(long, value_name = "FILE|DIR")]
     out: PathBuf,
+    /// Folder of the text encoder that the network was trained with, if it was with one.
+    #[arg(long, value_name = "DIR")]
+    text_encoder: Option<PathBuf>,
     /// Picture that is the first frame; it is scaled to the world's frames.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -37,6 +40,10 @@ pub struct Args {
     /// [default: the network's own].
     #[arg(long, value_name = "W")]
     guidance: Option<f64>,
+    /// Share of the attention between blocks of 64 tokens that is computed, from 0 to 1: less makes long clips
+    /// faster, and changes them [default: the network's own].
+    #[arg(long, value_name = "P")]
+    attention_mass: Option<f64>,
     /// What draws the frames after the first: the clip network, all at once, or the world, one after another
     /// under the actions that the network has made of the words [default: the world, if the network makes
     /// actions].
@@ -86,7 +93,11 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::Argument(what));
     }
     let folder = super::checkpoint(&args.world)?;
-    let maker = ClipMaker::read(&folder, &candle_device(args.device)?)?;
+    let device = candle_device(args.device)?;
+    let mut maker = ClipMaker::read(&folder, &device)?;
+    if let Some(folder) = &args.text_encoder {
+        maker = maker.with_text_encoder(text_encoder::read(folder, &device)?)?;
+    }
     let world = maker.world();
     let mut engine = match (args.frames_by, maker.config().actions) {
         (Some(FramesBy::World), 0) => {
@@ -115,6 +126,7 @@ pub fn run(args: &Args) -> Result<()> {
         steps: args.steps.unwrap_or(own.steps),
         guidance: args.guidance.unwrap_or(own.guidance),
         seed: args.seed,
+        attention_mass: args.attention_mass.unwrap_or(own.attention_mass),
     };
     interrupt::watch();
     let bar = super::bar((params.steps * args.variants) as u64, "steps");

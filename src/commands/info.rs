@@ -229,10 +229,13 @@ fn clips_text(config: &ClipConfig) -> String {
     let n = &config.network;
     let lengths: Vec<String> = config.lengths.iter().map(usize::to_string).collect();
     let [rows, columns] = config.token_grid();
+    let words = match &config.text_encoder {
+        Some(encoder) => format!("a text encoder of width {}", encoder.width),
+        None => format!("{} words", config.vocabulary.len()),
+    };
     format!(
-        "\nclips      {} frames at once from {} words: {} tokens a frame, width {}, depth {}, {} heads",
+        "\nclips      {} frames at once from {words}: {} tokens a frame, width {}, depth {}, {} heads",
         lengths.join(" or "),
-        config.vocabulary.len(),
         rows * columns,
         n.width,
         n.depth,

@@ -74,6 +74,10 @@ pub struct Args {
     /// plays; the run's checkpoint is that world with the network.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
     world: Option<PathBuf>,
+    /// Folder of a BERT in the form of Hugging Face (config.json, tokenizer.json, model.safetensors) that reads the
+    /// captions of a clip network, instead of a vocabulary of their own.
+    #[arg(long, value_name = "DIR")]
+    text_encoder: Option<PathBuf>,
     /// Start from the weights of a checkpoint (a folder, or the name of a world) instead of
     /// random ones; `train dynamics` also uses its tokenizer if the run has none.
     #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
@@ -141,6 +145,10 @@ fn train_world(args: Args) -> Result<()> {
     refuse(
         &[("--world", args.world.is_some())],
         "clip networks and agents",
+    )?;
+    refuse(
+        &[("--text-encoder", args.text_encoder.is_some())],
+        "clip networks",
     )?;
     let from = args.from.as_deref().map(super::checkpoint).transpose()?;
     let name = args.stage.to_possible_value();
@@ -246,6 +254,7 @@ fn clip(args: Args) -> Result<()> {
     let options = ClipOptions {
         world: folder(args.world)?,
         from: folder(args.from)?,
+        text_encoder: args.text_encoder,
         data: args.data,
         out: args.out,
         config: args.config,
@@ -263,7 +272,11 @@ fn clip(args: Args) -> Result<()> {
     }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let world = super::shell_word(&checkpoint);
-    let next = format!("make a clip with: driftless film PROMPT --world {world} --out clip.gif");
+    let encoder = options.text_encoder.as_ref();
+    let encoder = encoder.map(|folder| format!(" --text-encoder {}", super::shell_word(folder)));
+    let encoder = encoder.unwrap_or_default();
+    let next =
+        format!("make a clip with: driftless film PROMPT --world {world}{encoder} --out clip.gif");
     super::wrote(&checkpoint, &next);
     Ok(())
 }
@@ -277,6 +290,10 @@ fn agent(args: Args) -> Result<()> {
         ("--from", args.from.is_some()),
         ("--device", args.device != DeviceChoice::default()),
     ];
+    refuse(
+        &[("--text-encoder", args.text_encoder.is_some())],
+        "clip networks",
+    )?;
     refuse(&unused, "worlds")?;
     let options = AgentOptions {
         world: args.world.as_deref().map(super::checkpoint).transpose()?,
@@ -311,6 +328,10 @@ fn transport(args: Args) -> Result<()> {
         ("--skip-bad", args.skip_bad),
         ("--device", args.device != DeviceChoice::default()),
     ];
+    refuse(
+        &[("--text-encoder", args.text_encoder.is_some())],
+        "clip networks",
+    )?;
     refuse(&unused, "worlds")?;
     let options = TransportOptions {
         from: args.from.as_deref().map(super::checkpoint).transpose()?,
@@ -373,6 +394,19 @@ impl TerminalProgress {
         bar.set_prefix(name);
         self.bar.insert(bar)
     }
+
+    /// Shows how far what comes before the steps is.
+    fn reach(&mut self, name: &'static str, unit: &'static str, done: usize, total: usize) {
+        let bar = match &self.bar {
+            Some(bar) => bar,
+            None => self.begin(name, unit, total as u64, 0),
+        };
+        bar.set_position(done as u64);
+        if done == total {
+            bar.finish_and_clear();
+            self.bar = None;
+        }
+    }
 }
 
 impl TrainProgress for TerminalProgress {
@@ -382,15 +416,11 @@ impl TrainProgress for TerminalProgress {
     }
 
     fn encoding(&mut self, done: usize, total: usize) {
-        let bar = match &self.bar {
-            Some(bar) => bar,
-            None => self.begin("encoding", "frames", total as u64, 0),
-        };
-        bar.set_position(done as u64);
-        if done == total {
-            bar.finish_and_clear();
-            self.bar = None;
-        }
+        self.reach("encoding", "frames", done, total);
+    }
+
+    fn reading_captions(&mut self, done: usize, total: usize) {
+        self.reach("reading", "captions", done, total);
     }
 
     fn stage_begun(&mut self, stage: TrainStage, total: u64, done: u64) {

@@ -388,6 +388,7 @@ mod tests {
             steps: 4,
             guidance: 2.0,
             seed: 7,
+            attention_mass: 1.0,
         }
     }
 

@@ -10,6 +10,7 @@ pub use driftless_data::layout::checkpoint::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, C
 use driftless_model::config::WorldConfig;
 
 use crate::Result;
+use crate::text_encoder::TextEncoderInfo;
 use crate::vocabulary::MAX_WORDS;
 
 /// The version of `clip.json`.
@@ -50,6 +51,9 @@ pub struct ClipConfig {
     /// Prompts to try.
     #[serde(default)]
     pub examples: Vec<String>,
+    /// The text encoder that reads its prompts; without one, it has its own vocabulary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<TextEncoderInfo>,
     /// The words it knows, in the order of their embeddings.
     pub vocabulary: Vec<String>,
 }
@@ -99,6 +103,20 @@ pub struct ClipSampling {
     /// Shift of the schedule of 16 frames: above 1 the steps are denser near the noise. The network was
     /// trained with it.
     pub shift: f64,
+    /// The share of the attention between blocks of tokens that is computed, from 0 to 1
+    /// ([`crate::ClipNetwork::forward_sparse`]): less is faster for long clips. 1 is all.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub attention_mass: f64,
+}
+
+pub(crate) fn whole() -> f64 {
+    1.0
+}
+
+/// Whether attention is full; readers from before know no other.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+pub(crate) fn is_whole(mass: &f64) -> bool {
+    *mass == 1.0
 }
 
 impl Default for ClipSampling {
@@ -107,6 +125,7 @@ impl Default for ClipSampling {
             steps: 20,
             guidance: 3.0,
             shift: 3.0,
+            attention_mass: whole(),
         }
     }
 }
@@ -154,19 +173,12 @@ impl ClipConfig {
     pub fn check(&self) -> std::result::Result<(), String> {
         let n = &self.network;
         let within = |value: usize, most: usize| (1..=most).contains(&value);
-        let increasing = self.lengths.windows(2).all(|pair| pair[0] < pair[1]);
-        let lengths = !self.lengths.is_empty()
-            && increasing
-            && self
-                .lengths
-                .iter()
-                .all(|&frames| within(frames, MAX_FRAMES));
         let merges = within(n.merge, 8) && self.grid.iter().all(|cells| cells % n.merge == 0);
         let heads = within(n.heads, 64) && n.width.is_multiple_of(2 * n.heads);
         let s = &self.sampling;
         let rules = [
             ("format", self.format == FORMAT_VERSION, "2"),
-            ("lengths", lengths, "increasing numbers from 1 to 128"),
+            ("lengths", are_lengths(&self.lengths), LENGTHS_EXPECTED),
             (
                 "grid",
                 self.grid.iter().all(|&cells| within(cells, 64)),
@@ -203,6 +215,18 @@ impl ClipConfig {
                 "sampling.shift",
                 (0.1..=20.0).contains(&s.shift),
                 "0.1 to 20",
+            ),
+            (
+                "sampling.attention_mass",
+                (0.0..=1.0).contains(&s.attention_mass),
+                "0 to 1",
+            ),
+            (
+                "text_encoder.width",
+                self.text_encoder
+                    .as_ref()
+                    .is_none_or(|e| within(e.width, 4096)),
+                "1 to 4096",
             ),
             (
                 "vocabulary",
@@ -266,6 +290,15 @@ impl ClipConfig {
     pub fn shift(&self, frames: usize) -> f64 {
         self.sampling.shift * (frames as f64 / SHIFT_FRAMES).sqrt()
     }
+}
+
+/// What [`are_lengths`] accepts, in words.
+pub const LENGTHS_EXPECTED: &str = "increasing numbers from 1 to 128";
+
+/// Whether a network can be trained on clips of these lengths in frames.
+pub fn are_lengths(lengths: &[usize]) -> bool {
+    let within = |frames: &usize| (1..=MAX_FRAMES).contains(frames);
+    !lengths.is_empty() && lengths.is_sorted_by(|a, b| a < b) && lengths.iter().all(within)
 }
 
 /// The embedding of a number of steps: 0 for small ones, otherwise that of the shortcut.

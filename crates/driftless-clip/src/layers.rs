@@ -3,7 +3,9 @@
 
 use candle_core::{D, Tensor};
 
-use driftless_model::attention::{AttentionPattern, attention, l2_normalize};
+use driftless_model::attention::{
+    AttentionPattern, BlockSparse, attention, block_sparse_attention, l2_normalize,
+};
 use driftless_model::layers::Linear;
 use driftless_model::ops::{rms_norm, swiglu};
 use driftless_model::params::{Init, Params};
@@ -50,6 +52,14 @@ pub(crate) fn modulated(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Te
         .broadcast_add(shift)?)
 }
 
+/// Where tokens are, and which of them attend to each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub positions: &'a Rotary,
+    /// `None`: all.
+    pub sparse: Option<BlockSparse>,
+}
+
 /// Attention of all tokens to each other.
 struct SelfAttention {
     qkv: Linear,
@@ -72,9 +82,13 @@ impl SelfAttention {
     }
 
     /// Maps [B, S, w] to the same shape.
-    fn forward(&self, x: &Tensor, positions: &Rotary) -> Result<Tensor> {
-        let qkv = positions.turn(&self.qkv.forward(x)?.unsqueeze(1)?)?;
-        let mixed = attention(&qkv, &self.parameters, AttentionPattern::Space)?;
+    fn forward(&self, x: &Tensor, places: Places) -> Result<Tensor> {
+        let qkv = self.qkv.forward(x)?.unsqueeze(1)?;
+        let qkv = places.positions.turn(&qkv)?;
+        let mixed = match places.sparse {
+            Some(sparse) => block_sparse_attention(&qkv, &self.parameters, sparse)?,
+            None => attention(&qkv, &self.parameters, AttentionPattern::Space)?,
+        };
         self.out.forward(&mixed.squeeze(1)?).map_err(Into::into)
     }
 }
@@ -171,7 +185,7 @@ impl Block {
         &self,
         x: &Tensor,
         e: &Tensor,
-        positions: &Rotary,
+        places: Places,
         words: Option<&Tensor>,
     ) -> Result<Tensor> {
         let vectors = self.modulation.forward(e)?;
@@ -185,7 +199,7 @@ impl Block {
                 _ => Ok(x.clone()),
             }
         };
-        let mut x = add(x, &|x| self.attention.forward(x, positions))?;
+        let mut x = add(x, &|x| self.attention.forward(x, places))?;
         if let (Some(cross), Some(words)) = (&self.cross, words) {
             x = add(&x, &|x| cross.forward(x, words))?;
         }

@@ -7,6 +7,8 @@
 //! - [`config`]: `clip.json`, beside the other files of a world's checkpoint.
 //! - [`actions`]: the actions of a clip, which are predicted with its frames.
 //! - [`vocabulary`]: the words that a network knows.
+//! - [`text_encoder`]: readers of prompts that were trained elsewhere, in place of these words.
+//! - [`prompt`]: prompts as a network reads them.
 //! - [`network`]: the network.
 //! - [`request`]: what is asked of it.
 //! - [`maker`]: makes clips with a trained network.
@@ -24,13 +26,17 @@
 //! ```
 
 pub mod actions;
+#[cfg(feature = "text-encoder")]
+mod bert;
 pub mod config;
 mod error;
 mod layers;
 pub mod maker;
 pub mod network;
+pub mod prompt;
 pub mod request;
 pub mod rotary;
+pub mod text_encoder;
 pub mod vocabulary;
 
 #[cfg(test)]
@@ -40,5 +46,7 @@ pub use config::{ClipConfig, ClipSampling, ClipShape};
 pub use error::{Error, Result};
 pub use maker::{ClipMaker, ClipProgress, MadeClip};
 pub use network::{ClipInput, ClipNetwork, TextBatch};
+pub use prompt::{Prompt, PromptReader};
 pub use request::{ClipOrigin, ClipParams, ClipRequest};
+pub use text_encoder::{EncodedText, TextEncoder, TextEncoderInfo};
 pub use vocabulary::Vocabulary;

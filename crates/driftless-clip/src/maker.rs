@@ -1,6 +1,7 @@
 //! Makes clips with a trained network.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
@@ -19,8 +20,9 @@ use driftless_model::tokenizer::{Tokenizer, images_to_tensor, tensor_to_images};
 use crate::actions::{self, chosen};
 use crate::config::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, ClipConfig, step_index};
 use crate::network::{ClipInput, ClipNetwork, TextBatch};
+use crate::prompt::{Prompt, PromptReader};
 use crate::request::{ClipParams, ClipRequest};
-use crate::vocabulary::{Vocabulary, Words};
+use crate::text_encoder::TextEncoder;
 use crate::{Error, Result};
 
 /// Sampling steps of the actions, which cost little.
@@ -69,7 +71,7 @@ pub struct ClipMaker {
     tokenizer: Tokenizer,
     network: ClipNetwork,
     action_network: Option<ClipNetwork>,
-    vocabulary: Vocabulary,
+    prompts: PromptReader,
     device: Device,
 }
 
@@ -126,13 +128,24 @@ impl ClipMaker {
         device: Device,
     ) -> Self {
         Self {
-            vocabulary: Vocabulary::new(&network.config().vocabulary),
+            prompts: PromptReader::new(network.config()),
             world,
             tokenizer,
             network,
             action_network: None,
             device,
         }
+    }
+
+    /// Gives it the text encoder that it was trained with.
+    ///
+    /// # Errors
+    /// Returns an error if it reads prompts without one, or with another one.
+    pub fn with_text_encoder(self, encoder: Arc<dyn TextEncoder>) -> Result<Self> {
+        Ok(Self {
+            prompts: self.prompts.with_encoder(encoder)?,
+            ..self
+        })
     }
 
     /// What is known about the network.
@@ -145,17 +158,12 @@ impl ClipMaker {
         &self.world
     }
 
-    /// A prompt as the network reads it.
-    pub fn words(&self, prompt: &str) -> Words {
-        self.vocabulary
-            .read(prompt, self.config().network.text_words)
-    }
-
     /// Makes a clip. `progress` is called after each step and cancels by returning `false`.
     ///
     /// # Errors
-    /// Returns an error if a parameter is out of its range, if the first frame has another size, if
-    /// `progress` cancels ([`driftless_data::Error::Interrupted`]), or if the device fails.
+    /// Returns an error if a parameter is out of its range, if the first frame has another size, if a text
+    /// encoder is missing, if `progress` cancels ([`driftless_data::Error::Interrupted`]), or if the device
+    /// fails.
     pub fn make(
         &self,
         request: &ClipRequest,
@@ -163,13 +171,16 @@ impl ClipMaker {
         progress: &mut dyn FnMut(&ClipProgress) -> bool,
     ) -> Result<MadeClip> {
         params.check(self.config())?;
-        let (prompt, negative) = (self.words(&request.prompt), self.words(&request.negative));
-        let mut prompts = vec![prompt.indices.clone()];
+        let mut prompts = vec![self.prompts.read(&request.prompt)?];
+        let negative = self.prompts.read(&request.negative)?;
+        let mut unknown = prompts[0].unknown.clone();
+        unknown.extend_from_slice(&negative.unknown);
+        let left_out = prompts[0].left_out + negative.left_out;
         if params.guidance != 1.0 {
-            prompts.push(negative.indices.clone());
+            prompts.push(negative);
         }
         let known = Known {
-            first: self.first_latent(request)?,
+            first: self.first_latent(request, params.frames)?,
             actions: self.plan(&prompts, params)?,
         };
         let noise = noise(self.config(), params, FRAME_NOISE, &self.device)?;
@@ -186,18 +197,16 @@ impl ClipMaker {
             }
         };
         let z = self.flow(&self.network, &prompts, params, &known, &noise, &mut shown)?;
-        let mut unknown = prompt.unknown;
-        unknown.extend(negative.unknown);
         Ok(MadeClip {
             images: self.decode(&z)?,
             actions: self.actions(&z)?,
             unknown,
-            left_out: prompt.left_out + negative.left_out,
+            left_out,
         })
     }
 
     /// The actions of a clip, as numbers [1, T, actions], if a network plans them.
-    fn plan(&self, prompts: &[Vec<u32>], params: &ClipParams) -> Result<Option<Tensor>> {
+    fn plan(&self, prompts: &[Prompt], params: &ClipParams) -> Result<Option<Tensor>> {
         let Some(network) = &self.action_network else {
             return Ok(None);
         };
@@ -231,14 +240,19 @@ impl ClipMaker {
     fn flow(
         &self,
         network: &ClipNetwork,
-        prompts: &[Vec<u32>],
+        prompts: &[Prompt],
         params: &ClipParams,
         known: &Known,
         noise: &Tensor,
         shown: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
         let (config, b) = (network.config(), prompts.len());
-        let text = TextBatch::new(prompts, config.network.text_words, &self.device)?;
+        let indices: Vec<Vec<u32>> = prompts.iter().map(|p| p.indices.clone()).collect();
+        let mut text = TextBatch::new(&indices, config.network.text_words, &self.device)?;
+        if let Some(encoder) = &config.text_encoder {
+            let states = prompts.iter().map(|prompt| &prompt.states[..]);
+            text = text.with_states(states, encoder.width)?;
+        }
         let given: Vec<f32> = (0..params.frames)
             .map(|t| f32::from(u8::from(t == 0 && known.first.is_some())))
             .collect();
@@ -254,7 +268,7 @@ impl ClipMaker {
                 steps: Tensor::full(step_index(params.steps), b, &self.device)?,
                 text: text.clone(),
             };
-            let predicted = network.forward(&input)?;
+            let predicted = network.forward_sparse(&input, params.attention_mass)?;
             let mut clean = predicted.narrow(0, 0, 1)?;
             if b > 1 {
                 let away = predicted.narrow(0, 1, 1)?;
@@ -299,10 +313,14 @@ impl ClipMaker {
     }
 
     /// The given first frame, [1, 1, numbers].
-    fn first_latent(&self, request: &ClipRequest) -> Result<Option<Tensor>> {
+    fn first_latent(&self, request: &ClipRequest, frames: usize) -> Result<Option<Tensor>> {
         let Some(image) = &request.first else {
             return Ok(None);
         };
+        if frames == 1 {
+            let what = "a clip of one frame that is given leaves nothing to make, expected 2 frames or more";
+            return Err(Error::Argument(what.to_owned()));
+        }
         let [height, width] = self.world.image;
         if image.len() != height * width * 3 {
             return Err(Error::Argument(format!(

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! t   = silu(A·cos(π k τ) + D[step size])                      time
-//! y   = refine(E[words]) under t                               words, each knowing the others
+//! y   = refine(E[words] + W_s states) under t                  words, each knowing the others; states of a text
+//!                                                              encoder, if it has one
 //! e   = B t + P norm(mean y)                                   time and prompt, which modulate the blocks
 //! x   = W_in [z | z before and after | mask | action | place]  one token for merge × merge cells of a frame
 //! x   = MLP(cross-attention(self-attention(x), y)) under e     for each block
@@ -11,18 +12,22 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use driftless_model::attention::{BLOCK, BlockSparse};
 use driftless_model::layers::Linear;
 use driftless_model::ops::rms_norm;
 use driftless_model::params::{Init, Params};
 
 use crate::config::{ClipConfig, PLACE_FEATURES, SHORTCUT_STEPS};
-use crate::layers::{Block, BlockSize, Modulation, modulated};
+use crate::layers::{Block, BlockSize, Modulation, Places, modulated};
 use crate::rotary::Rotary;
 use crate::vocabulary::{NO_PROMPT, PADDING, SPECIAL};
 use crate::{Error, Result};
 
 /// Cosine features of the signal level τ.
 pub const TIME_FEATURES: usize = 16;
+
+/// Frames before and after a token's own whose blocks it attends to in any case.
+const WINDOW_FRAMES: usize = 4;
 
 /// Where frame `t` of `frames` lies in its clip: cos(π k (t + ½)/T) for k from 1. Attention knows only how far
 /// tokens are apart, and "first … then …" asks for more.
@@ -38,6 +43,8 @@ pub struct TextBatch {
     words: Tensor,
     /// 1/count for a word and 0 for padding, f32 [B, L].
     shares: Tensor,
+    /// States of a text encoder, 0 for padding, f32 [B, L, width].
+    states: Option<Tensor>,
 }
 
 impl TextBatch {
@@ -58,6 +65,31 @@ impl TextBatch {
         Ok(Self {
             words: Tensor::from_vec(words, size, device)?,
             shares: Tensor::from_vec(shares, size, device)?,
+            states: None,
+        })
+    }
+
+    /// Adds the states of a text encoder's tokens, [tokens, width] for each prompt; those that are missing are 0.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn with_states<'a>(
+        self,
+        states: impl Iterator<Item = &'a [f32]>,
+        width: usize,
+    ) -> Result<Self> {
+        let (b, most) = self.words.dims2()?;
+        let mut all = Vec::with_capacity(b * most * width);
+        for states in states.take(b) {
+            let end = all.len() + most * width;
+            all.extend(states.iter().take(most * width));
+            all.resize(end, 0.0);
+        }
+        all.resize(b * most * width, 0.0);
+        let states = Tensor::from_vec(all, (b, most, width), self.words.device())?;
+        Ok(Self {
+            states: Some(states),
+            ..self
         })
     }
 
@@ -90,6 +122,8 @@ pub struct ClipNetwork {
     step: Tensor,
     time: Linear,
     words: Tensor,
+    /// What states of a text encoder become.
+    encoded: Option<Linear>,
     text_blocks: Vec<Block>,
     pooled: Linear,
     input: Linear,
@@ -116,6 +150,9 @@ impl ClipNetwork {
             Block::new(p, &format!("{kind}.{i}"), size(reads_words))
         };
         let linear = |name: &str, size, init| Linear::new(p, name, size, init, true);
+        let encoder = config.text_encoder.as_ref();
+        let encoded =
+            encoder.map(|e| Linear::new(p, "text.encoder", [w, e.width], Init::FanIn, false));
         let inputs = config.token_inputs();
         let outputs = config.token_len() + config.actions;
         Ok(Self {
@@ -131,6 +168,7 @@ impl ClipNetwork {
                 &[SPECIAL + config.vocabulary.len(), w],
                 Init::Normal(1.0),
             )?,
+            encoded: encoded.transpose()?,
             text_blocks: (0..n.text_blocks)
                 .map(|i| block("text", i, false))
                 .collect::<Result<_>>()?,
@@ -155,6 +193,17 @@ impl ClipNetwork {
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
     pub fn forward(&self, input: &ClipInput) -> Result<Tensor> {
+        self.forward_sparse(input, 1.0)
+    }
+
+    /// As [`ClipNetwork::forward`], where the clip's tokens attend to each other block by block
+    /// ([`driftless_model::attention::BlockSparse`]): to the fewest blocks of 64 tokens in order that have the
+    /// share `mass` of the attention, 0 to 1, and to those within four frames. 1 is full attention; less has no
+    /// gradient.
+    ///
+    /// # Errors
+    /// As [`ClipNetwork::forward`].
+    pub fn forward_sparse(&self, input: &ClipInput, mass: f64) -> Result<Tensor> {
         let (dims, numbers) = (input.z.dims(), self.config.frame_numbers());
         let &[b, frames, last] = dims else {
             return Err(Error::Argument(format!("frames are {dims:?}")));
@@ -172,10 +221,16 @@ impl ClipNetwork {
         let e = (self.time.forward(&time)? + self.pooled.forward(&rms_norm(&mean, &ones)?)?)?;
         let grid = self.config.token_grid();
         let d = self.config.network.width / self.config.network.heads;
-        let positions = Rotary::clip(frames, grid, d);
+        let places = Places {
+            positions: &Rotary::clip(frames, grid, d),
+            sparse: (mass < 1.0).then(|| BlockSparse {
+                mass: mass as f32,
+                window: (WINDOW_FRAMES * grid[0] * grid[1]).div_ceil(BLOCK),
+            }),
+        };
         let mut x = self.input.forward(&self.token_inputs(input)?)?;
         for block in &self.blocks {
-            x = block.forward(&x, &e, &positions, Some(&words))?;
+            x = block.forward(&x, &e, places, Some(&words))?;
         }
         let vectors = self.modulation.forward(&e)?;
         let out = self
@@ -257,9 +312,21 @@ impl ClipNetwork {
             .words
             .index_select(&flat, 0)?
             .reshape((b, l, n.width))?;
-        let positions = Rotary::line(l, n.width / n.heads);
+        match (&self.encoded, &text.states) {
+            (Some(encoded), Some(states)) => y = (y + encoded.forward(states)?)?,
+            (None, None) => {}
+            _ => {
+                let what =
+                    "prompts have states of a text encoder, or lack those that the network reads";
+                return Err(Error::Argument(what.to_owned()));
+            }
+        }
+        let places = Places {
+            positions: &Rotary::line(l, n.width / n.heads),
+            sparse: None,
+        };
         for block in &self.text_blocks {
-            y = block.forward(&y, time, &positions, None)?;
+            y = block.forward(&y, time, places, None)?;
         }
         Ok(y)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ClipConfig;
+use crate::config::{ClipConfig, is_whole, whole};
 use crate::{Error, Result};
 
 /// What a clip shall show.
@@ -40,6 +40,9 @@ pub struct ClipParams {
     pub guidance: f64,
     /// Seed of the noise.
     pub seed: u64,
+    /// The share of the attention between blocks of tokens that is computed
+    /// ([`crate::ClipNetwork::forward_sparse`]); 1 is all.
+    pub attention_mass: f64,
 }
 
 impl ClipParams {
@@ -50,16 +53,20 @@ impl ClipParams {
             steps: config.sampling.steps,
             guidance: config.sampling.guidance,
             seed: 0,
+            attention_mass: config.sampling.attention_mass,
         }
     }
 
     pub(crate) fn check(&self, config: &ClipConfig) -> Result<()> {
         let wrong = |what: String| Err(Error::Argument(what));
+        // A clip moves, unless the network has learned from single frames.
+        let least = config.lengths.first().copied().unwrap_or(1).min(2);
         let most = config.lengths.last().copied().unwrap_or(1);
-        if !(2..=most).contains(&self.frames) {
+        if !(least..=most).contains(&self.frames) {
             let frames = self.frames;
             return wrong(format!(
-                "{frames} frames are out of range, expected 2 to {most}, which the network has learned"
+                "{frames} frames are out of range, expected {least} to {most}: the network has learned {}",
+                learned(&config.lengths)
             ));
         }
         if !(1..=1000).contains(&self.steps) {
@@ -74,7 +81,24 @@ impl ClipParams {
                 "guidance {guidance} is out of range, expected 0 to 20"
             ));
         }
+        if !(0.0..=1.0).contains(&self.attention_mass) {
+            let mass = self.attention_mass;
+            return wrong(format!(
+                "attention mass {mass} is out of range, expected 0 to 1"
+            ));
+        }
         Ok(())
+    }
+}
+
+/// Lengths in words: "clips of 16 and 32 frames".
+fn learned(lengths: &[usize]) -> String {
+    let names: Vec<String> = lengths.iter().map(usize::to_string).collect();
+    match &names[..] {
+        [rest @ .., last] if !rest.is_empty() => {
+            format!("clips of {} and {last} frames", rest.join(", "))
+        }
+        _ => format!("clips of {} frames", names.concat()),
     }
 }
 
@@ -100,6 +124,9 @@ pub struct ClipOrigin {
     pub guidance: f64,
     /// Seed of the noise.
     pub seed: u64,
+    /// The share of the attention that was computed.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub attention_mass: f64,
 }
 
 impl ClipOrigin {
@@ -114,6 +141,7 @@ impl ClipOrigin {
             steps: params.steps,
             guidance: params.guidance,
             seed: params.seed,
+            attention_mass: params.attention_mass,
         }
     }
 }
@@ -141,6 +169,10 @@ impl fmt::Display for ClipOrigin {
         write!(
             f,
             "; {frames} frames, {steps} steps, guidance {guidance}, seed {seed}"
-        )
+        )?;
+        if !is_whole(&self.attention_mass) {
+            write!(f, ", attention mass {}", self.attention_mass)?;
+        }
+        Ok(())
     }
 }

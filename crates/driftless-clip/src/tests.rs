@@ -27,6 +27,7 @@ fn config() -> ClipConfig {
         },
         sampling: ClipSampling::default(),
         examples: Vec::new(),
+        text_encoder: None,
         vocabulary: ["left", "red", "right"].map(str::to_owned).to_vec(),
     }
 }
@@ -152,6 +153,20 @@ fn items_of_a_batch_do_not_touch() {
 }
 
 #[test]
+fn sparse_attention_leaves_out_little_mass() {
+    let network = trained(&config());
+    // 80 frames of 2 tokens: 3 blocks, of which the first and the last are out of each other's window.
+    let input = input(80, &[3, 4], 0.5, 20);
+    let full = network.forward(&input).unwrap();
+    let distances = [1.0, 0.999, 0.0].map(|mass| {
+        let sparse = network.forward_sparse(&input, mass).unwrap();
+        distance(&full, &sparse)
+    });
+    assert!(distances[0] == 0.0 && distances[1] < 1e-5, "{distances:?}");
+    assert!(distances[2] > 1e-5, "{distances:?}");
+}
+
+#[test]
 fn longer_clips_have_a_larger_shift() {
     let config = config();
     assert_eq!(config.shift(16), 3.0);
@@ -170,4 +185,6 @@ fn values_out_of_range_are_named() {
     assert!(wrong(&|c| c.network.merge = 3).starts_with("network.merge"));
     assert!(wrong(&|c| c.network.heads = 5).starts_with("network.heads"));
     assert!(wrong(&|c| c.sampling.guidance = f64::NAN).starts_with("sampling.guidance"));
+    let mass = wrong(&|c| c.sampling.attention_mass = 1.5);
+    assert!(mass.starts_with("sampling.attention_mass"));
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::prompt::Prompt;
+
 /// Most words of a prompt that any network reads.
 pub const MAX_WORDS: usize = 64;
 
@@ -11,6 +13,9 @@ pub const PADDING: u32 = 0;
 pub(crate) const NO_PROMPT: u32 = 1;
 /// Stands for a word that the network does not know.
 pub(crate) const UNKNOWN: u32 = 2;
+/// Stands for a token that a text encoder has read: its embedding is added to what becomes of the token's state. A
+/// network with an encoder knows no words, so that the place is free.
+pub(crate) const ENCODED: u32 = UNKNOWN;
 /// Embeddings before that of the first word.
 pub(crate) const SPECIAL: usize = 3;
 
@@ -18,17 +23,6 @@ pub(crate) const SPECIAL: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     indices: HashMap<String, u32>,
-}
-
-/// A prompt as the network reads it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
-    /// Indices of embeddings, one a word.
-    pub indices: Vec<u32>,
-    /// Words that the network does not know, each once.
-    pub unknown: Vec<String>,
-    /// Words that were left out because the prompt is too long.
-    pub left_out: usize,
 }
 
 impl Vocabulary {
@@ -55,8 +49,8 @@ impl Vocabulary {
     }
 
     /// The first `most` words of a text. A text without words is no prompt.
-    pub fn read(&self, text: &str, most: usize) -> Words {
-        let mut read = Words::default();
+    pub fn read(&self, text: &str, most: usize) -> Prompt {
+        let mut read = Prompt::default();
         for word in words(text) {
             if read.indices.len() == most {
                 read.left_out += 1;
@@ -73,6 +67,11 @@ impl Vocabulary {
         }
         read
     }
+}
+
+/// Whether a text says anything.
+pub(crate) fn has_words(text: &str) -> bool {
+    words(text).next().is_some()
 }
 
 /// The words of a text in lower case, ё read as е: runs of letters and digits.

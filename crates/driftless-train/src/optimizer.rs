@@ -49,6 +49,7 @@ fn is_hidden(name: &str, var: &Var) -> bool {
         "stem.conv",
         "stem.signal",
         "token.",
+        "text.encoder",
         "modulation.",
         "time.signal",
         "head.out",

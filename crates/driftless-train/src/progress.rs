@@ -32,6 +32,9 @@ pub trait TrainProgress {
     /// Of the frames that the dynamics is trained on, so many of `total` are encoded.
     fn encoding(&mut self, _done: usize, _total: usize) {}
 
+    /// A text encoder has read so many of `total` captions.
+    fn reading_captions(&mut self, _done: usize, _total: usize) {}
+
     /// A stage begins or is resumed; `done` of `total` steps are done.
     fn stage_begun(&mut self, _stage: TrainStage, _total: u64, _done: u64) {}
 

@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // One clip after the other, said once in each language.
     let plan = CaptionPlan {
-        frames: CLIP,
+        lengths: vec![CLIP],
         stride: CLIP,
         variants: 1,
         ..CaptionPlan::default()

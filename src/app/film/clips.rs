@@ -66,8 +66,7 @@ fn large(ui: &mut Ui, view: &mut View) {
     let side = width
         .min((ui.available_height() - BELOW).max(least))
         .min(most);
-    let frames = view.params.frames;
-    let (shown, steps) = (view.shown_frame(frames), view.params.steps);
+    let (shown, steps) = (view.shown_frame(view.shown_frames()), view.params.steps);
     let mut chosen = None;
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = GAP;
@@ -133,7 +132,7 @@ fn picture(
 /// The frames of the chosen clip in a row: a click stops there.
 fn frames(ui: &mut Ui, view: &mut View) {
     let palette = theme::palette(ui);
-    let (size, count) = (view.about.world.image, view.params.frames);
+    let (size, count) = (view.about.world.image, view.shown_frames());
     let shown = view.shown_frame(count);
     let chosen = view.chosen;
     let Some(clip) = view.clips.get_mut(chosen) else {
@@ -152,8 +151,8 @@ fn frames(ui: &mut Ui, view: &mut View) {
     let scale = side / size[0].max(size[1]).max(1) as f32;
     let each = vec2(size[1] as f32, size[0] as f32) * scale;
     let mut stop = None;
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 3.0;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(3.0, 3.0);
         for (i, texture) in textures.into_iter().enumerate() {
             let image = Image::new((texture, each)).sense(Sense::click());
             let frame = ui.add(image.alt_text(format!("Frame {}", i + 1)));
@@ -191,7 +190,7 @@ fn buttons(ui: &mut Ui, view: &mut View, is_saving: bool, is_leaving: bool) -> S
         };
         if ui.button(text).on_hover_text("Space").clicked() {
             if playing {
-                view.frame = Some(view.shown_frame(view.params.frames));
+                view.frame = Some(view.shown_frame(view.shown_frames()));
             } else {
                 view.play();
             }

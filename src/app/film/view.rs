@@ -141,6 +141,13 @@ impl View {
             .collect();
     }
 
+    /// Frames of the clips that are shown: not those that are asked for now.
+    pub fn shown_frames(&self) -> usize {
+        let [height, width] = self.about.world.image;
+        let images = self.clips.iter().map(|clip| clip.images.len());
+        images.max().unwrap_or(0) / (height * width * 3)
+    }
+
     /// The frame to be shown of a clip of so many.
     pub fn shown_frame(&self, frames: usize) -> usize {
         let seconds = self.started.elapsed().as_secs_f32();

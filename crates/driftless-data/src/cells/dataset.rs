@@ -35,6 +35,8 @@ pub struct CellTruth {
     pub controls: Vec<u8>,
     /// The cell's parameters, [N, P].
     pub parameters: Vec<f32>,
+    /// Number of cells in each picture, [N]; `None` in recordings from before it was kept.
+    pub cells: Option<Vec<u8>>,
 }
 
 /// Why training has not seen the condition of a picture.
@@ -158,6 +160,7 @@ impl CellDataset {
             return Err(Error::invalid(&path, what));
         }
         let (mut controls, mut parameters) = (Vec::new(), Vec::new());
+        let mut cells = Some(Vec::new());
         let [height, width] = self.info.image;
         for (i, shard) in self.info.shards.iter().enumerate() {
             let mut npz = NpzReader::open(&self.folder.join(truth_shard(i)))?;
@@ -170,11 +173,23 @@ impl CellDataset {
                 let what = format!("expected numbers of shape {expected:?}");
                 npz.error(array::PARAMETERS, what)
             })?);
+            let counted = npz.names().iter().any(|name| name == array::CELLS);
+            cells = cells.filter(|_| counted);
+            if let Some(cells) = &mut cells {
+                let read = npz.array(array::CELLS)?;
+                let fits = read.shape == [shard.pictures];
+                let counts = read.into_u8().filter(|_| fits);
+                cells.extend(counts.ok_or_else(|| {
+                    let what = format!("expected uint8 of shape [{}]", shard.pictures);
+                    npz.error(array::CELLS, what)
+                })?);
+            }
         }
         Ok(Some(CellTruth {
             info,
             controls,
             parameters,
+            cells,
         }))
     }
 

@@ -12,6 +12,8 @@ pub mod import;
 mod info;
 mod writer;
 
+use std::path::Path;
+
 pub use colours::false_colours;
 pub use dataset::{CellDataset, CellTruth, HeldOut};
 pub use features::{FEATURES, Nucleus, features, find_nuclei};
@@ -43,6 +45,13 @@ pub(crate) mod array {
     pub const CONTROL: &str = "control";
     /// In truth shards: f32 [N, P], the cell's parameters.
     pub const PARAMETERS: &str = "parameters";
+    /// In truth shards, from the simulator: u8 [N], the number of cells in each picture.
+    pub const CELLS: &str = "cells";
+}
+
+/// Whether a folder holds a dataset of cells.
+pub fn is_dataset(folder: &Path) -> bool {
+    folder.join(INFO).is_file()
 }
 
 /// File name of a shard.

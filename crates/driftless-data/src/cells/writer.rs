@@ -27,6 +27,7 @@ pub struct CellWriter {
     images: Vec<u8>,
     controls: Vec<u8>,
     parameters: Vec<f32>,
+    cells: Vec<u8>,
 }
 
 impl CellWriter {
@@ -38,6 +39,7 @@ impl CellWriter {
             images: Vec::new(),
             controls: Vec::new(),
             parameters: Vec::new(),
+            cells: Vec::new(),
         }
     }
 
@@ -61,6 +63,11 @@ impl CellWriter {
     pub fn push_truth(&mut self, control: &[u8], parameters: &[f32]) {
         self.controls.extend_from_slice(control);
         self.parameters.extend_from_slice(parameters);
+    }
+
+    /// Adds how many cells the last picture shows, 255 for more; they are kept with its truth.
+    pub fn push_cell_count(&mut self, cells: usize) {
+        self.cells.push(u8::try_from(cells).unwrap_or(u8::MAX));
     }
 
     /// Writes shard number `index` into `folder`, and its truth if there is one.
@@ -95,6 +102,9 @@ impl CellWriter {
             npz.add(array::CONTROL, &shape, &self.controls)?;
             let columns = self.parameters.len() / n.max(1);
             npz.add(array::PARAMETERS, &[n, columns], &self.parameters)?;
+            if !self.cells.is_empty() {
+                npz.add(array::CELLS, &[n], &self.cells)?;
+            }
             npz.save()?;
         }
         Ok(Shard {

@@ -67,7 +67,12 @@ impl ClipReading {
             Fact::Motion(..) => Ok(phases.next().unwrap_or_default()),
             Fact::Wall(side, colour) => Ok(self.census.has_wall(side, colour)),
             Fact::Object(place, object) => Ok(self.census.has_object(place, object)),
-            Fact::Road(..) | Fact::Pace(_) | Fact::Ground(_) => Err(Error::Argument(format!(
+            Fact::Road(..)
+            | Fact::Pace(_)
+            | Fact::Ground(_)
+            | Fact::Dose(_)
+            | Fact::Effect(_)
+            | Fact::Cells(_) => Err(Error::Argument(format!(
                 "the fact {fact} cannot be read from frames, expected facts of the maze"
             ))),
         };

@@ -40,7 +40,11 @@ pub fn attention_weights(
 }
 
 /// Splits `qkv` into queries, keys and values, each [sequences, heads, L, d].
-fn split_qkv(qkv: &Tensor, heads: usize, pattern: AttentionPattern) -> TensorResult<[Tensor; 3]> {
+pub(super) fn split_qkv(
+    qkv: &Tensor,
+    heads: usize,
+    pattern: AttentionPattern,
+) -> TensorResult<[Tensor; 3]> {
     let (b, f, s, w3) = qkv.dims4()?;
     let d = w3 / 3 / heads;
     let length = pattern.length(f, s);

@@ -5,6 +5,7 @@
 //! frames. Relative distances need no absolute positions, so a rollout can be arbitrarily long.
 
 mod backward;
+mod block_sparse;
 mod composed;
 mod forward;
 mod fused;
@@ -17,6 +18,7 @@ use self::composed::composed;
 use self::fused::AttentionOp;
 use super::ops::TensorResult;
 
+pub use self::block_sparse::{BLOCK, BlockSparse, block_sparse_attention};
 pub use self::composed::{attention_weights, l2_normalize};
 pub use self::pattern::AttentionPattern;
 

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use driftless_clip::actions;
 use driftless_clip::config::{SHORTCUT_STEPS, step_index};
-use driftless_clip::{ClipConfig, TextBatch, Vocabulary};
+use driftless_clip::{ClipConfig, TextBatch};
 use driftless_data::PathError as _;
 use driftless_data::captions::ClipCaption;
 use driftless_flow::objective::{ShortcutTarget, ramp_weight};
@@ -17,6 +17,7 @@ use driftless_flow::path::Path as FlowPath;
 use driftless_flow::solver::{Grid, shifted_level};
 
 use super::ClipSettings;
+use super::texts::{Text, Texts};
 use crate::frame_store::{ByteStore, FrameStore};
 use crate::{Error, Result};
 
@@ -26,8 +27,8 @@ struct Captioned {
     frame: usize,
     /// By how many frames it may start later.
     slack: usize,
-    /// Texts by language, as indices of words.
-    texts: Vec<Vec<Vec<u32>>>,
+    /// Texts by language.
+    texts: Vec<Vec<Text>>,
 }
 
 /// What the frames of a clip are to its network.
@@ -43,6 +44,7 @@ pub(super) struct Clips<'a> {
     settings: &'a ClipSettings,
     config: &'a ClipConfig,
     content: Content,
+    texts: &'a Texts,
     /// The action that led to each frame of the store.
     actions: Vec<u32>,
     /// As many as there are lengths.
@@ -68,6 +70,8 @@ pub(crate) struct ClipBatch {
     pub shortcuts: Vec<Option<Shortcut>>,
     /// Words of the prompts, [N].
     pub prompts: Vec<Vec<u32>>,
+    /// States of a text encoder's tokens for each prompt, [tokens, width]; empty without one.
+    pub states: Vec<Vec<f32>>,
 }
 
 /// A step of a shortcut network.
@@ -96,18 +100,24 @@ impl ClipBatch {
 /// long recording is taken to hold for every part of it.
 ///
 /// # Errors
-/// Returns an error if there are none.
+/// Returns an error if a length has none.
 pub(super) fn read_captions(folder: &Path, lengths: &[usize]) -> Result<Vec<ClipCaption>> {
     let Some(mut captions) = driftless_data::captions::read(folder)? else {
         let what =
             "has no captions: write them with `driftless caption`, or by hand (docs/data.md)";
         return Err(Error::invalid(folder, what));
     };
-    captions.retain(|caption| lengths.iter().any(|&frames| fits(caption, frames, lengths)));
-    if captions.is_empty() {
-        let what = format!("has no captions of clips of {lengths:?} or more frames");
+    let has = |&frames: &usize| captions.iter().any(|c| fits(c, frames, lengths));
+    if let Some(missing) = lengths.iter().find(|&frames| !has(frames)) {
+        let all: Vec<String> = lengths.iter().map(usize::to_string).collect();
+        let what = format!(
+            "has no captions of clips of {missing} frames, which `lengths` asks for: write them with `driftless \
+             caption --frames {}`",
+            all.join(",")
+        );
         return Err(Error::invalid(folder, what));
     }
+    captions.retain(|caption| lengths.iter().any(|&frames| fits(caption, frames, lengths)));
     Ok(captions)
 }
 
@@ -126,10 +136,9 @@ impl<'a> Clips<'a> {
         config: &'a ClipConfig,
         store: &FrameStore,
         captions: &[ClipCaption],
+        texts: &'a Texts,
         content: Content,
     ) -> Result<Self> {
-        let vocabulary = Vocabulary::new(&config.vocabulary);
-        let most = config.network.text_words;
         let starts = store.episodes.iter().map(|e| (e.name.as_str(), e.start));
         let starts: HashMap<&str, usize> = starts.collect();
         let clips_of = |&frames: &usize| -> Vec<Captioned> {
@@ -144,11 +153,9 @@ impl<'a> Clips<'a> {
                 texts: caption
                     .texts
                     .values()
-                    .map(|texts| {
-                        let texts = texts.iter();
-                        texts
-                            .map(|text| vocabulary.read(text, most).indices)
-                            .collect()
+                    .map(|own| {
+                        let own = own.iter().filter_map(|text| texts.get(text));
+                        own.cloned().collect()
                     })
                     .collect(),
             });
@@ -165,6 +172,7 @@ impl<'a> Clips<'a> {
             settings,
             config,
             content,
+            texts,
             actions: store
                 .episodes
                 .iter()
@@ -228,9 +236,10 @@ impl<'a> Clips<'a> {
     /// How many frames at the clip's start are given: none, often the first alone, or any number, from
     /// which the network learns most quickly how one frame follows from others.
     fn draw_given(&self, frames: usize, rng: &mut ChaCha8Rng) -> usize {
-        if !rng.random_bool(self.settings.given_fraction) {
+        // Of a single frame, nothing would be left to learn.
+        if frames < 2 || !rng.random_bool(self.settings.given_fraction) {
             0
-        } else if frames < 2 || rng.random() {
+        } else if rng.random() {
             1
         } else {
             rng.random_range(1..frames)
@@ -248,11 +257,13 @@ impl<'a> Clips<'a> {
         let texts = &clip.texts[rng.random_range(0..clip.texts.len())];
         let text = &texts[rng.random_range(0..texts.len())];
         let hidden = rng.random_bool(settings.prompt_dropout);
-        batch.prompts.push(if hidden {
-            TextBatch::none()
+        let (prompt, states) = if hidden {
+            (TextBatch::none(), Vec::new())
         } else {
-            text.clone()
-        });
+            (text.indices.clone(), self.texts.states(text)?)
+        };
+        batch.prompts.push(prompt);
+        batch.states.push(states);
         let given = self.draw_given(frames, rng);
         let (tau, shortcut) = self.draw_level(frames, rng)?;
         let numbers = self.config.frame_numbers();

@@ -4,6 +4,7 @@ pub(crate) mod batches;
 mod run;
 mod settings;
 pub(crate) mod task;
+mod texts;
 
 pub use run::{ClipOptions, run_clip};
 pub use settings::{ActionSettings, ClipSettings};

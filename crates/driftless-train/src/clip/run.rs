@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 
 use driftless_clip::config::{CLIP_ACTION_WEIGHTS, CLIP_CONFIG, CLIP_WEIGHTS, FORMAT_VERSION};
-use driftless_clip::{ClipConfig, ClipMaker, ClipParams, ClipRequest, Vocabulary};
+use driftless_clip::{
+    ClipConfig, ClipMaker, ClipParams, ClipRequest, PromptReader, TextEncoder, Vocabulary,
+    text_encoder,
+};
 use driftless_data::captions::ClipCaption;
+use driftless_data::cells::is_dataset;
 use driftless_data::contact_sheet::ContactSheet;
 use driftless_data::fs::{write_atomic, write_json};
 use driftless_data::{ActionSpec, DatasetInfo, PathError as _};
@@ -18,6 +23,7 @@ use driftless_model::config::WorldConfig;
 use super::ClipSettings;
 use super::batches::{Clips, Content, read_captions};
 use super::task::ClipTask;
+use super::texts::Texts;
 use crate::frame_encoding::FrameEncoding;
 use crate::frame_store::{ByteStore, FrameStore};
 use crate::layout::RunLayout;
@@ -42,6 +48,8 @@ pub struct ClipOptions {
     pub data: PathBuf,
     /// Checkpoint folder of the world whose tokenizer is used. A new run copies it.
     pub world: Option<PathBuf>,
+    /// Folder of a text encoder that reads the captions, instead of a vocabulary of their own.
+    pub text_encoder: Option<PathBuf>,
     /// The run's folder.
     pub out: PathBuf,
     /// Settings file (TOML). Without it: the run's own settings, or the defaults for a new run.
@@ -68,6 +76,18 @@ pub struct ClipOptions {
 /// Returns an error if the data, the captions, the world, the settings or the run's folder do not match,
 /// the loss is not finite, or a file cannot be written. The last saved state is kept in every case.
 pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
+    let device = candle_device(options.device)?;
+    let folder = options.text_encoder.as_ref();
+    let encoder = folder.map(|folder| text_encoder::read(folder, &device));
+    run_with(options, encoder.transpose()?, progress)
+}
+
+/// As [`run_clip`], with a text encoder that was read already.
+pub(super) fn run_with(
+    options: &ClipOptions,
+    encoder: Option<Arc<dyn TextEncoder>>,
+    progress: &mut dyn TrainProgress,
+) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
     let settings = read_settings(options, &layout)?;
@@ -80,6 +100,11 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let what = "the world whose tokenizer encodes the frames";
     let source = world_folder(options.world.as_deref(), options.resume, &layout, what)?;
     let world = read_config(&source)?;
+    if is_dataset(&options.data) {
+        let what = "holds pictures of cells, whose three stains no world's tokenizer encodes: clips are learned \
+                    from episodes of a world; `driftless train transport` learns from cells";
+        return Err(Error::invalid(&options.data, what));
+    }
     let info = DatasetInfo::read(&options.data)?;
     if info.image != world.image {
         let ([h, w], [height, width]) = (info.image, world.image);
@@ -87,7 +112,13 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
         return Err(Error::invalid(&options.data, what));
     }
     let captions = read_captions(&options.data, &settings.lengths)?;
-    let config = describe(&world, &info, &settings, &captions);
+    let mut config = describe(&world, &info, &settings, &captions);
+    let mut reader = PromptReader::new(&config);
+    if let Some(encoder) = &encoder {
+        config.text_encoder = Some(encoder.info().clone());
+        config.vocabulary.clear();
+        reader = PromptReader::new(&config).with_encoder(Arc::clone(encoder))?;
+    }
     config.check().map_err(|what| {
         let at = options.config.as_ref().unwrap_or(&options.data);
         Error::invalid(at, format!("does not fit the settings: {what}"))
@@ -124,15 +155,18 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
             layout: &layout,
             store: &store,
             captions: &captions,
+            encoder: encoder.as_ref(),
             device: &device,
         },
         limits: &limits,
         ranks: &Ranks::default(),
     };
+    let states = ByteStore::new(layout.root(), memory as u64);
     let run = ClipRun {
         layout: &layout,
         store: &store,
         captions: &captions,
+        texts: &Texts::read(&captions, &reader, states, progress)?,
         from: options.from.as_deref(),
         device: &device,
     };
@@ -151,6 +185,7 @@ struct ClipRun<'a> {
     layout: &'a RunLayout,
     store: &'a FrameStore,
     captions: &'a [ClipCaption],
+    texts: &'a Texts,
     /// Where the initial weights are.
     from: Option<&'a Path>,
     device: &'a Device,
@@ -221,7 +256,14 @@ impl ClipRun<'_> {
         progress: &mut dyn TrainProgress,
     ) -> Result<TrainOutcome> {
         let (stage, weights) = network;
-        let clips = Clips::new(settings, config, self.store, self.captions, content)?;
+        let clips = Clips::new(
+            settings,
+            config,
+            self.store,
+            self.captions,
+            self.texts,
+            content,
+        )?;
         let (mut task, vars) =
             ClipTask::new(network, self.layout, (settings, config), clips, self.device)?;
         // A checkpoint from before may lack the network that plans actions.
@@ -271,6 +313,7 @@ fn describe(
         network: settings.network.clone(),
         sampling: settings.sampling,
         examples: examples(captions),
+        text_encoder: None,
         vocabulary: Vocabulary::of_texts(texts.map(String::as_str), settings.min_word_count),
     }
 }
@@ -304,6 +347,7 @@ fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
         ("channels", old.channels == config.channels),
         ("actions", old.actions == config.actions),
         ("vocabulary", old.vocabulary == config.vocabulary),
+        ("text encoder", old.text_encoder == config.text_encoder),
         (
             "action_network",
             old.action_network.is_none() || old.action_network == config.action_network,
@@ -323,6 +367,10 @@ fn check_same(path: &Path, config: &ClipConfig) -> Result<()> {
     let mut old = ClipConfig::read(path)?;
     old.sampling = config.sampling;
     // A run from before plans actions from now on.
+    if old.text_encoder != config.text_encoder {
+        let what = "the text encoder is not that of this run, expected the same --text-encoder";
+        return Err(Error::invalid(path, what));
+    }
     let planned = old.action_network.take();
     old.action_network = planned.or_else(|| config.action_network.clone());
     if old != *config {
@@ -354,12 +402,16 @@ struct Previews<'a> {
     layout: &'a RunLayout,
     store: &'a FrameStore,
     captions: &'a [ClipCaption],
+    encoder: Option<&'a Arc<dyn TextEncoder>>,
     device: &'a Device,
 }
 
 impl TrainData for Previews<'_> {
     fn preview(&self, _stage: TrainStage) -> Result<ContactSheet> {
-        let maker = ClipMaker::read(&self.layout.checkpoint(), self.device)?;
+        let mut maker = ClipMaker::read(&self.layout.checkpoint(), self.device)?;
+        if let Some(encoder) = self.encoder {
+            maker = maker.with_text_encoder(Arc::clone(encoder))?;
+        }
         let mut rows = Vec::new();
         for i in 0..PREVIEWED {
             let caption = &self.captions[i * self.captions.len() / PREVIEWED];
@@ -369,13 +421,16 @@ impl TrainData for Previews<'_> {
             let (Some(episode), Some(text)) = (episodes.next(), text) else {
                 continue;
             };
+            let own = ClipParams::of(maker.config());
+            let lengths = maker.config().lengths.iter().copied();
+            let frames = lengths.filter(|&length| length <= caption.frames).max();
+            let params = ClipParams {
+                frames: frames.unwrap_or(own.frames),
+                ..own
+            };
             let first = episode.start + caption.start;
             let mut real = Vec::new();
-            self.store.read(first..first + caption.frames, &mut real)?;
-            let params = ClipParams {
-                frames: caption.frames,
-                ..ClipParams::of(maker.config())
-            };
+            self.store.read(first..first + params.frames, &mut real)?;
             let made = maker.make(&ClipRequest::new(text), &params, &mut |_| true)?;
             rows.extend([real, made.images]);
         }

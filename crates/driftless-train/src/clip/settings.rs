@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use driftless_clip::config::{LENGTHS_EXPECTED, are_lengths};
 use driftless_clip::{ClipSampling, ClipShape};
 
 use crate::Result;
@@ -139,6 +140,7 @@ impl ClipSettings {
                 (1..=4096).contains(&self.batch_size),
                 "1 to 4096",
             ),
+            ("lengths", are_lengths(&self.lengths), LENGTHS_EXPECTED),
             (
                 "actions.batch_size",
                 (1..=65_536).contains(&self.actions.batch_size),

@@ -135,7 +135,7 @@ pub(crate) fn loss(network: &ClipNetwork, batch: &ClipBatch, device: &Device) ->
         given: Tensor::from_slice(&batch.given, (n, t), device)?,
         tau: Tensor::from_slice(&batch.tau, n, device)?,
         steps: Tensor::from_vec(batch.step_indices(), n, device)?,
-        text: TextBatch::new(&batch.prompts, network.config().network.text_words, device)?,
+        text: texts(network.config(), &batch.prompts, &batch.states, device)?,
     };
     let clean = clip(&batch.clean)?;
     let target = target(network, batch, &input, &clean)?;
@@ -157,6 +157,20 @@ pub(crate) fn loss(network: &ClipNetwork, batch: &ClipBatch, device: &Device) ->
     Ok(sum.div(&mask.sum_all()?)?)
 }
 
+/// Prompts with the states of a text encoder, if the network reads with one.
+fn texts(
+    config: &ClipConfig,
+    prompts: &[Vec<u32>],
+    states: &[Vec<f32>],
+    device: &Device,
+) -> Result<TextBatch> {
+    let text = TextBatch::new(prompts, config.network.text_words, device)?;
+    Ok(match &config.text_encoder {
+        Some(encoder) => text.with_states(states.iter().map(Vec::as_slice), encoder.width)?,
+        None => text,
+    })
+}
+
 /// The clean clip, or for a shortcut the x̂ whose single step ends where two half steps of the network end.
 fn target(
     network: &ClipNetwork,
@@ -175,9 +189,14 @@ fn target(
     let n = learning.len();
     let chosen = Tensor::from_slice(&learning, n, device)?;
     let pick = |x: &Tensor| x.index_select(&chosen, 0);
+    let own = |i: &u32| *i as usize;
     let prompts: Vec<Vec<u32>> = learning
         .iter()
-        .map(|&i| batch.prompts[i as usize].clone())
+        .map(|i| batch.prompts[own(i)].clone())
+        .collect();
+    let states: Vec<Vec<f32>> = learning
+        .iter()
+        .map(|i| batch.states[own(i)].clone())
         .collect();
     let finer = shortcuts.iter().map(|s| step_index(2 * s.steps));
     let factor = |of: &dyn Fn(&super::batches::Shortcut) -> f64| -> Result<Tensor> {
@@ -193,7 +212,7 @@ fn target(
         given,
         tau: pick(&input.tau)?,
         steps: Tensor::from_vec(finer.collect::<Vec<_>>(), n, device)?,
-        text: TextBatch::new(&prompts, network.config().network.text_words, device)?,
+        text: texts(network.config(), &prompts, &states, device)?,
     };
     let start = half.z.clone();
     for i in 0..2 {

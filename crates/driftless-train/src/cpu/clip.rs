@@ -22,6 +22,8 @@ pub(super) struct ClipPasses {
     step: Slot,
     time: Linear,
     words: Slot,
+    /// What states of a text encoder become.
+    encoded: Option<Linear>,
     text_blocks: Vec<ClipBlock>,
     pooled: Linear,
     input: Linear,
@@ -49,6 +51,10 @@ pub(super) struct ClipBuffers {
     pub steps: Vec<u32>,
     /// Words of the prompts, [n].
     pub prompts: Vec<Vec<u32>>,
+    /// States of a text encoder's tokens, 0 for padding, [n, L, width]; empty without one.
+    pub states: Buffer,
+    /// Clips that there is room for.
+    pub clips: usize,
     /// x̂, in the shape of z.
     pub output: Buffer,
     /// The gradient of x̂.
@@ -87,6 +93,8 @@ impl ClipPasses {
                 .map(|i| ClipBlock::new(layout, &format!("{kind}.{i}"), n.heads, reads_words))
                 .collect::<Result<Vec<_>>>()
         };
+        let encoder = config.text_encoder.as_ref();
+        let encoded = encoder.map(|_| Linear::new(layout, "text.encoder", false));
         let d = n.width / n.heads;
         let clip = |&frames: &usize| (frames, Rotary::clip(frames, config.token_grid(), d));
         Ok(Self {
@@ -94,6 +102,7 @@ impl ClipPasses {
             step: layout.slot("time.step")?,
             time: Linear::new(layout, "time.out", true)?,
             words: layout.slot("text.words")?,
+            encoded: encoded.transpose()?,
             text_blocks: blocks(layout, "text", n.text_blocks, false)?,
             pooled: Linear::new(layout, "pooled", true)?,
             input: Linear::new(layout, "token.in", true)?,
@@ -146,6 +155,8 @@ impl ClipPasses {
             tau: Vec::new(),
             steps: Vec::new(),
             prompts: Vec::new(),
+            states: Buffer::new(self.encoded.as_ref().map_or(0, |e| words * e.inputs())),
+            clips,
             output: each(self.clip_len(frames)),
             doutput: each(self.clip_len(frames)),
             features: each(TIME_FEATURES),
@@ -348,6 +359,9 @@ impl ClipPasses {
                 row.copy_from_slice(&w.get(self.words)[word..word + width]);
             }
         }
+        if let Some(encoded) = &self.encoded {
+            encoded.forward_add(w, &t.states[..n * most * encoded.inputs()], words);
+        }
         let pass = BlockPass {
             weights: w,
             groups: self.words_of(n),
@@ -393,6 +407,10 @@ impl ClipPasses {
         }
         silu_gradient(&t.time[1][..n * width], value, dagain);
         add(dagain, &mut dtime[..n * width]);
+        if let Some(encoded) = &self.encoded {
+            let states = &t.states[..n * most * encoded.inputs()];
+            encoded.weight_gradient(dwords, states, gradient);
+        }
         let table = self.words.of_mut(gradient);
         for (prompt, rows) in t.prompts.iter().zip(dwords.chunks_exact(most * width)) {
             for (i, row) in rows.chunks_exact(width).enumerate() {

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use driftless_clip::config::FORMAT_VERSION;
-use driftless_clip::{ClipNetwork, ClipSampling, ClipShape};
+use driftless_clip::{ClipNetwork, ClipSampling, ClipShape, TextEncoderInfo};
 use driftless_flow::objective::ShortcutTarget;
 use driftless_flow::path::Path;
 use driftless_model::params::Params;
@@ -34,6 +34,7 @@ fn config() -> ClipConfig {
         },
         sampling: ClipSampling::default(),
         examples: Vec::new(),
+        text_encoder: None,
         vocabulary: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
     }
 }
@@ -63,6 +64,9 @@ fn batch(config: &ClipConfig, n: usize, frames: usize, rng: &mut ChaCha8Rng) -> 
             .shortcuts
             .push((i % 2 == 1).then_some(Shortcut { steps, target }));
         batch.prompts.push((0..=i as u32 % 6).collect());
+        let width = config.text_encoder.as_ref().map_or(0, |e| e.width);
+        let tokens = i % config.network.text_words;
+        batch.states.push(numbers(tokens * width, rng));
     }
     batch
 }
@@ -78,16 +82,32 @@ fn parameters(config: &ClipConfig, rng: &mut ChaCha8Rng) -> (ClipNetwork, BTreeM
 
 #[test]
 fn loss_and_gradient_are_those_of_the_network() {
-    let (config, mut rng) = (config(), ChaCha8Rng::seed_from_u64(5));
+    compare(&config());
+}
+
+#[test]
+fn states_of_a_text_encoder_are_learned_from() {
+    let config = ClipConfig {
+        text_encoder: Some(TextEncoderInfo {
+            width: 7,
+            checksum: String::new(),
+        }),
+        ..config()
+    };
+    compare(&config);
+}
+
+fn compare(config: &ClipConfig) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
     config.check().unwrap();
-    let (network, vars) = parameters(&config, &mut rng);
+    let (network, vars) = parameters(config, &mut rng);
     for frames in [3, 5] {
-        let batch = batch(&config, 9, frames, &mut rng);
+        let batch = batch(config, 9, frames, &mut rng);
         let expected = loss(&network, &batch, &Device::Cpu).unwrap();
         let gradient = expected.backward().unwrap();
         let expected = f64::from(expected.to_scalar::<f32>().unwrap());
         simd::tests::each(|set| {
-            let mut trainer = ClipTrainer::new(&config, &vars).unwrap();
+            let mut trainer = ClipTrainer::new(config, &vars).unwrap();
             // Twice, to check that the first step leaves nothing behind.
             for _ in 0..2 {
                 let loss = trainer.step(&vars, &batch).unwrap();

@@ -80,6 +80,7 @@ impl ClipTrainer {
         if !fits
             || batch.given.len() != n * frames
             || batch.prompts.len() != n
+            || batch.states.len() != n
             || batch.weights.len() != n
         {
             return Err(Error::Internal("parts of a training batch do not match"));
@@ -145,6 +146,8 @@ fn set(t: &mut ClipBuffers, batch: &ClipBatch, chosen: &[usize], len: usize) {
     t.tau.clear();
     t.steps.clear();
     t.prompts.clear();
+    t.states.fill(0.0);
+    let states = t.states.len() / t.clips.max(1);
     let steps = batch.step_indices();
     for (i, &item) in chosen.iter().enumerate() {
         t.z[i * len..(i + 1) * len].copy_from_slice(&batch.z[item * len..(item + 1) * len]);
@@ -153,6 +156,9 @@ fn set(t: &mut ClipBuffers, batch: &ClipBatch, chosen: &[usize], len: usize) {
         t.tau.push(batch.tau[item]);
         t.steps.push(steps[item]);
         t.prompts.push(batch.prompts[item].clone());
+        let own = &batch.states[item];
+        let count = own.len().min(states);
+        t.states[i * states..i * states + count].copy_from_slice(&own[..count]);
     }
 }
 

@@ -4,7 +4,9 @@ use rand::Rng;
 use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::fact::{Bend, Fact, Ground, MotionKind, Pace, Place, Side};
+use crate::cells::MECHANISMS;
+
+use super::fact::{Bend, DoseLevel, Fact, Ground, MotionKind, Pace, Place, Side};
 
 /// Facts by what is said in one clause.
 #[derive(Debug, Default)]
@@ -16,6 +18,9 @@ pub(super) struct Grouped {
     pub road: Vec<Bend>,
     pub pace: Option<Pace>,
     pub ground: Option<Ground>,
+    pub dose: Option<DoseLevel>,
+    pub effect: Option<usize>,
+    pub cells: Option<usize>,
 }
 
 impl Grouped {
@@ -35,6 +40,9 @@ impl Grouped {
                 Fact::Road(_, bend) => grouped.road.push(bend),
                 Fact::Pace(pace) => grouped.pace = Some(pace),
                 Fact::Ground(ground) => grouped.ground = Some(ground),
+                Fact::Dose(dose) => grouped.dose = Some(dose),
+                Fact::Effect(mechanism) => grouped.effect = Some(mechanism),
+                Fact::Cells(count) => grouped.cells = Some(count),
             }
         }
         grouped
@@ -66,6 +74,27 @@ impl DriveWords {
             .map(|ground| one((self.surface)(ground), rng).to_owned());
         let clauses = Some(road).filter(|road| !road.is_empty()).into_iter();
         shuffled(clauses.chain(pace).chain(ground).collect(), rng).join(", ")
+    }
+}
+
+/// How a language speaks of cells.
+pub(super) struct CellWords {
+    pub dose: fn(DoseLevel) -> &'static [&'static str],
+    /// What each mechanism does, in the order of [`crate::cells::MECHANISMS`].
+    pub effects: [&'static [&'static str]; MECHANISMS.len()],
+    /// One cell, two, and three or more.
+    pub counts: [&'static [&'static str]; 3],
+}
+
+impl CellWords {
+    /// What is said of a picture of cells, or nothing.
+    pub fn text(&self, facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
+        let dose = facts.dose.map(|dose| (self.dose)(dose));
+        let effect = facts.effect.map(|i| self.effects[i % self.effects.len()]);
+        let count = facts.cells.map(|count| self.counts[count.clamp(1, 3) - 1]);
+        let clauses = [dose, effect, count].into_iter().flatten();
+        let clauses = clauses.map(|choices| one(choices, rng).to_owned());
+        shuffled(clauses.collect(), rng).join(", ")
     }
 }
 
@@ -114,7 +143,8 @@ pub(super) fn in_order(
         [_, _] => one(two, rng),
         [_, _, _] => one(three, rng),
         [first, rest @ ..] => {
-            let rest = in_order(rest, two, three, rng);
+            // "First" is said once.
+            let rest = in_order(rest, &going_on(two), &going_on(three), rng);
             let pair = [first.clone(), rest];
             return in_order(&pair, two, three, rng);
         }
@@ -124,4 +154,10 @@ pub(super) fn in_order(
         text = text.replace(&format!("{{{i}}}"), phase);
     }
     text
+}
+
+/// The templates that can follow another phase.
+fn going_on<'a>(templates: &[&'a str]) -> Vec<&'a str> {
+    let templates = templates.iter().copied();
+    templates.filter(|text| text.starts_with("{0}")).collect()
 }

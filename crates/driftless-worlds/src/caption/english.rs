@@ -3,8 +3,8 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::clauses::{DriveWords, Grouped, fill, in_order, listed, one, shuffled};
-use super::fact::{Bend, Ground, MotionKind, Pace, Place, Side};
+use super::clauses::{CellWords, DriveWords, Grouped, fill, in_order, listed, one, shuffled};
+use super::fact::{Bend, DoseLevel, Ground, MotionKind, Pace, Place, Side};
 
 /// The mood of a text's verbs.
 #[derive(Clone, Copy, PartialEq)]
@@ -71,9 +71,10 @@ pub(super) fn text(facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
             .map(|(place, which)| object(*place, *which, with, rng)),
     );
     let sights = listed(&shuffled(sights, rng), "and", rng);
-    let drive = DRIVE.text(facts, rng);
-    if !drive.is_empty() {
-        return drive;
+    for whole in [DRIVE.text(facts, rng), CELLS.text(facts, rng)] {
+        if !whole.is_empty() {
+            return whole;
+        }
     }
     match (motion.is_empty(), sights.is_empty()) {
         (false, true) => motion,
@@ -401,5 +402,70 @@ fn surface(ground: Ground) -> &'static [&'static str] {
             "coming back onto the road",
             "from the grass onto the road",
         ],
+    }
+}
+
+const CELLS: CellWords = CellWords {
+    dose,
+    effects: [
+        &[
+            "microtubules dissolved",
+            "hardly any microtubules left",
+            "the microtubule network has fallen apart",
+            "diffuse tubulin",
+        ],
+        &[
+            "thick bundles of microtubules",
+            "bundled microtubules",
+            "microtubules in strong bundles",
+        ],
+        &[
+            "actin destroyed",
+            "no stress fibres, ragged outlines",
+            "the actin skeleton has collapsed",
+        ],
+        &[
+            "large nuclei with bright foci",
+            "swollen nuclei full of foci",
+            "damaged DNA, bright spots in the nucleus",
+        ],
+        &[
+            "faint actin and tubulin, small nuclei",
+            "pale cells with small nuclei",
+            "little protein, smooth small nuclei",
+        ],
+        &[
+            "lobed nuclei",
+            "nuclei in several lobes",
+            "large nuclei that fall into lobes",
+        ],
+        &[
+            "many vesicles",
+            "full of vesicles",
+            "bright vesicles all over",
+        ],
+        &[
+            "widely spread, many stress fibres",
+            "large flat cells with stress fibres",
+            "spread out flat, thick cortex",
+        ],
+    ],
+    counts: [
+        &["one cell", "a single cell", "a cell alone"],
+        &["two cells", "a pair of cells", "a cell with a neighbour"],
+        &[
+            "three cells",
+            "a group of three cells",
+            "a cell with two neighbours",
+        ],
+    ],
+};
+
+fn dose(dose: DoseLevel) -> &'static [&'static str] {
+    match dose {
+        DoseLevel::None => &["untreated", "a control", "without a drug", "not treated"],
+        DoseLevel::Low => &["a low dose", "a small dose", "hardly treated"],
+        DoseLevel::Medium => &["a medium dose", "a moderate dose", "treated moderately"],
+        DoseLevel::High => &["a high dose", "a large dose", "strongly treated"],
     }
 }

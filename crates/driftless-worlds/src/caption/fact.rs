@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::cells::MECHANISMS;
 use crate::maze::{OBJECT_PALETTE, WALL_PALETTE};
 
 /// The names of the maze's wall colours, in the order of [`WALL_PALETTE`].
@@ -173,8 +174,38 @@ impl Ground {
     }
 }
 
+/// How strongly cells are treated: the share of the drug's full effect at its dose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DoseLevel {
+    /// Not at all: a control.
+    None,
+    /// Below a quarter.
+    Low,
+    /// From a quarter to three quarters.
+    Medium,
+    /// Above three quarters.
+    High,
+}
+
+impl DoseLevel {
+    /// Every level.
+    pub const ALL: [Self; 4] = [Self::None, Self::Low, Self::Medium, Self::High];
+
+    fn name(self) -> &'static str {
+        ["none", "low", "medium", "high"][self as usize]
+    }
+}
+
+/// The name of a mechanism, an index into [`MECHANISMS`], as one word.
+fn effect_name(mechanism: usize) -> String {
+    MECHANISMS[mechanism % MECHANISMS.len()]
+        .name
+        .replace(' ', "-")
+}
+
 /// One thing that can be said of a clip. Its text is `KIND:…`: `motion:0:forward`, `wall:right:red`,
-/// `object:ahead:blue-ball`, `road:0:bend-left`, `pace:fast`, `ground:grass`.
+/// `object:ahead:blue-ball`, `road:0:bend-left`, `pace:fast`, `ground:grass`, `dose:high`,
+/// `effect:Eg5-inhibitor`, `cells:2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fact {
     /// The walker's motion in a phase of the clip, counted from 0.
@@ -189,6 +220,12 @@ pub enum Fact {
     Pace(Pace),
     /// What the car drives on.
     Ground(Ground),
+    /// How strongly cells are treated.
+    Dose(DoseLevel),
+    /// The main mechanism of their drug, an index into [`MECHANISMS`].
+    Effect(usize),
+    /// The number of cells in the picture.
+    Cells(usize),
 }
 
 /// The kinds of facts, as their texts begin.
@@ -206,12 +243,20 @@ pub enum FactKind {
     Pace,
     /// [`Fact::Ground`].
     Ground,
+    /// [`Fact::Dose`].
+    Dose,
+    /// [`Fact::Effect`].
+    Effect,
+    /// [`Fact::Cells`].
+    Cells,
 }
 
 impl FactKind {
     /// The word before the colon.
     pub fn name(self) -> &'static str {
-        ["motion", "wall", "object", "road", "pace", "ground"][self as usize]
+        [
+            "motion", "wall", "object", "road", "pace", "ground", "dose", "effect", "cells",
+        ][self as usize]
     }
 }
 
@@ -225,6 +270,9 @@ impl Fact {
             Self::Road(..) => FactKind::Road,
             Self::Pace(_) => FactKind::Pace,
             Self::Ground(_) => FactKind::Ground,
+            Self::Dose(_) => FactKind::Dose,
+            Self::Effect(_) => FactKind::Effect,
+            Self::Cells(_) => FactKind::Cells,
         }
     }
 }
@@ -256,6 +304,9 @@ impl fmt::Display for Fact {
             Self::Road(phase, bend) => write!(f, "{kind}:{phase}:{}", bend.name()),
             Self::Pace(pace) => write!(f, "{kind}:{}", pace.name()),
             Self::Ground(ground) => write!(f, "{kind}:{}", ground.name()),
+            Self::Dose(dose) => write!(f, "{kind}:{}", dose.name()),
+            Self::Effect(mechanism) => write!(f, "{kind}:{}", effect_name(mechanism)),
+            Self::Cells(count) => write!(f, "{kind}:{count}"),
         }
     }
 }
@@ -297,6 +348,15 @@ impl FromStr for Fact {
                 let ground = Ground::ALL.into_iter().find(|ground| ground.name() == name);
                 ground.map(Self::Ground)
             }
+            ["dose", name] => {
+                let dose = DoseLevel::ALL.into_iter().find(|dose| dose.name() == name);
+                dose.map(Self::Dose)
+            }
+            ["effect", name] => {
+                let mechanism = (0..MECHANISMS.len()).find(|&i| effect_name(i) == name);
+                mechanism.map(Self::Effect)
+            }
+            ["cells", count] => count.parse().ok().map(Self::Cells),
             _ => None,
         };
         found.ok_or_else(|| {
@@ -320,12 +380,18 @@ mod tests {
             .map(Fact::Pace)
             .into_iter()
             .chain(Ground::ALL.map(Fact::Ground));
+        let cells = DoseLevel::ALL
+            .map(Fact::Dose)
+            .into_iter()
+            .chain((0..MECHANISMS.len()).map(Fact::Effect))
+            .chain([Fact::Cells(3)]);
         let all = motions
             .into_iter()
             .chain(walls)
             .chain(objects)
             .chain(drive)
-            .chain(paces);
+            .chain(paces)
+            .chain(cells);
         for fact in all {
             assert_eq!(fact.to_string().parse(), Ok(fact));
         }
@@ -341,6 +407,8 @@ mod tests {
             "motion:x:still",
             "object:left:cat",
             "pace:fast:x",
+            "effect:sleep",
+            "cells:many",
         ] {
             assert!(wrong.parse::<Fact>().unwrap_err().contains(wrong));
         }

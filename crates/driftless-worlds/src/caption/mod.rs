@@ -4,8 +4,9 @@
 //! clear is not said. [`grammar`] puts facts into words. [`describe`] captions a dataset.
 //!
 //! - [`motion`]: the phases of a motion.
-//! - [`maze`], [`drive`]: what a clip of each simulator shows.
+//! - [`maze`], [`drive`]: what a clip of each simulator shows; `cells`: what a picture of cells does.
 
+mod cells;
 mod clauses;
 pub mod drive;
 mod english;
@@ -18,6 +19,7 @@ mod russian;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +29,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use driftless_data::captions::ClipCaption;
+use driftless_data::cells::{CellInfo, is_dataset};
 use driftless_data::fs::read_text;
 use driftless_data::layout::dataset;
 use driftless_data::{Episode, PathError as _, parallel};
@@ -38,7 +41,8 @@ use crate::maze::Maze;
 use crate::{Error, Result, SimulatorKind};
 
 pub use self::fact::{
-    Bend, Fact, FactKind, Ground, MotionKind, OBJECT_NAMES, Pace, Place, Side, WALL_NAMES,
+    Bend, DoseLevel, Fact, FactKind, Ground, MotionKind, OBJECT_NAMES, Pace, Place, Side,
+    WALL_NAMES,
 };
 pub use self::grammar::Language;
 
@@ -48,14 +52,16 @@ pub const MAX_FRAMES: usize = 256;
 pub const MAX_VARIANTS: usize = 16;
 /// Most facts besides the motion's that a caption says.
 const MAX_SIGHTS: usize = 4;
-/// Phases of a motion with which it says one fewer.
-const MANY_PHASES: usize = 3;
+/// Phases of a motion that leave room for all of them; each further one takes that of a fact.
+const FEW_PHASES: usize = 2;
+/// Most lengths of clips.
+const MAX_LENGTHS: usize = 8;
 
 /// What to say of which clips.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaptionPlan {
-    /// Frames of a clip.
-    pub frames: usize,
+    /// Lengths of clips in frames; those of each length are captioned by themselves.
+    pub lengths: Vec<usize>,
     /// Frames from the start of one clip to that of the next.
     pub stride: usize,
     /// Texts of a clip in each language.
@@ -69,7 +75,7 @@ pub struct CaptionPlan {
 impl Default for CaptionPlan {
     fn default() -> Self {
         Self {
-            frames: 16,
+            lengths: vec![16],
             stride: 4,
             variants: 2,
             seed: 0,
@@ -86,7 +92,10 @@ impl CaptionPlan {
                 "{name} is {v}, expected 1 to {most}"
             ))),
         };
-        within("frames", self.frames, MAX_FRAMES)?;
+        within("the number of lengths", self.lengths.len(), MAX_LENGTHS)?;
+        for &frames in &self.lengths {
+            within("frames", frames, MAX_FRAMES)?;
+        }
         within("stride", self.stride, usize::MAX)?;
         within("variants", self.variants, MAX_VARIANTS)?;
         within(
@@ -100,7 +109,7 @@ impl CaptionPlan {
 /// The captions of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
-    /// The captions, in the order of the episodes and of their frames.
+    /// The captions, in the order of the episodes, of the plan's lengths and of their frames.
     pub captions: Vec<ClipCaption>,
     /// Clips that were looked at; nothing clear could be said of the others.
     pub clips: usize,
@@ -115,11 +124,25 @@ struct ManifestEpisode {
     seed: u64,
 }
 
-/// The number of frames of a dataset that was recorded from a simulator.
+/// The lengths of the clips of a dataset that are captioned if nobody says otherwise: those of the default
+/// plan, or 1 for pictures of cells, which are stills.
+pub fn usual_lengths(folder: &Path) -> Vec<usize> {
+    if is_dataset(folder) {
+        vec![1]
+    } else {
+        CaptionPlan::default().lengths
+    }
+}
+
+/// The number of frames, or of pictures, of a dataset that was recorded from a simulator.
 ///
 /// # Errors
 /// As [`describe`] about the manifest.
 pub fn frames(folder: &Path) -> Result<usize> {
+    if is_dataset(folder) {
+        let shards = CellInfo::read(folder)?.shards;
+        return Ok(shards.iter().map(|shard| shard.pictures).sum());
+    }
     let (_, episodes) = manifest(folder)?;
     Ok(episodes.iter().map(|episode| episode.frames).sum())
 }
@@ -153,8 +176,9 @@ fn manifest(folder: &Path) -> Result<(SimulatorKind, Vec<ManifestEpisode>)> {
     Ok((kind, episodes))
 }
 
-/// Captions the clips of a dataset that was recorded from a simulator. Calls `tick` with the number of frames
-/// of each finished episode, from several threads; it cancels by returning `false`.
+/// Captions the clips of a dataset that was recorded from a simulator, or the pictures of one of cells. Calls
+/// `tick` with the number of frames of each finished episode, or of the pictures of a shard, from several threads;
+/// it cancels by returning `false`.
 ///
 /// # Errors
 /// Returns an error if the plan is out of range; if the dataset has no manifest of a simulator's recording, an
@@ -166,6 +190,9 @@ pub fn describe(
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Described> {
     plan.check()?;
+    if is_dataset(folder) {
+        return cells::describe(folder, plan, tick);
+    }
     let (kind, episodes) = manifest(folder)?;
     let cancelled = AtomicBool::new(false);
     let interrupted = || Error::from(driftless_data::Error::Interrupted);
@@ -239,7 +266,7 @@ impl Truth {
     }
 
     /// All that is clear about a clip: what belongs together, and each other fact.
-    fn facts(&self, clip: std::ops::Range<usize>) -> (Vec<Fact>, Vec<Fact>) {
+    fn facts(&self, clip: Range<usize>) -> (Vec<Fact>, Vec<Fact>) {
         match self {
             Self::Maze { poses, views } => (
                 maze::motion_facts(&poses[clip.clone()]),
@@ -261,44 +288,55 @@ fn captions(
     index: usize,
     plan: &CaptionPlan,
 ) -> Described {
-    let last = frames.checked_sub(plan.frames);
-    let starts = last
-        .into_iter()
-        .flat_map(|last| (0..=last).step_by(plan.stride));
+    let clips = plan.lengths.iter().flat_map(|&length| {
+        let last = frames.checked_sub(length).into_iter();
+        let starts = last.flat_map(|last| (0..=last).step_by(plan.stride));
+        starts.map(move |start| start..start + length)
+    });
     let mut described = Described {
         captions: Vec::new(),
         clips: 0,
     };
-    for start in starts {
+    for clip in clips {
         described.clips += 1;
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
-        rng.set_stream((index as u64) << 32 | start as u64);
-        let (motion, sights) = truth.facts(start..start + plan.frames);
+        rng.set_stream((index as u64) << 32 | clip.start as u64);
+        let (motion, sights) = truth.facts(clip.clone());
         let facts = chosen(motion, sights, &mut rng);
-        let texts = plan.languages.iter().map(|&language| {
-            let texts = grammar::texts(language, &facts, plan.variants, &mut rng);
-            (language.code().to_owned(), texts)
-        });
-        let texts: BTreeMap<String, Vec<String>> = texts.collect();
-        if texts.values().any(Vec::is_empty) {
-            continue;
-        }
-        described.captions.push(ClipCaption {
-            file: file.to_owned(),
-            start,
-            frames: plan.frames,
-            texts,
-            facts: facts.iter().map(Fact::to_string).collect(),
-        });
+        let caption = caption(&facts, file, clip, plan, &mut rng);
+        described.captions.extend(caption);
     }
     described
+}
+
+/// The caption that says these facts of a clip, if there are words for them.
+fn caption(
+    facts: &[Fact],
+    file: &str,
+    clip: Range<usize>,
+    plan: &CaptionPlan,
+    rng: &mut ChaCha8Rng,
+) -> Option<ClipCaption> {
+    let texts = plan.languages.iter().map(|&language| {
+        let texts = grammar::texts(language, facts, plan.variants, rng);
+        (language.code().to_owned(), texts)
+    });
+    let texts: BTreeMap<String, Vec<String>> = texts.collect();
+    let is_complete = texts.values().all(|texts| !texts.is_empty());
+    is_complete.then(|| ClipCaption {
+        file: file.to_owned(),
+        start: clip.start,
+        frames: clip.len(),
+        texts,
+        facts: facts.iter().map(Fact::to_string).collect(),
+    })
 }
 
 /// Which facts a caption says: mostly all, sometimes the motion or the sights alone, sometimes a few sights.
 /// The motion is said wholly or not at all.
 fn chosen(motion: Vec<Fact>, mut sights: Vec<Fact>, rng: &mut ChaCha8Rng) -> Vec<Fact> {
     sights.shuffle(rng);
-    let most = MAX_SIGHTS - usize::from(motion.len() >= MANY_PHASES);
+    let most = MAX_SIGHTS.saturating_sub(motion.len().saturating_sub(FEW_PHASES));
     sights.truncate(most);
     let (keeps_motion, keeps) = match rng.random_range(0..20) {
         0..9 => (true, most),

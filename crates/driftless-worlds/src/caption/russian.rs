@@ -3,8 +3,8 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::clauses::{DriveWords, Grouped, fill, in_order, listed, one, shuffled};
-use super::fact::{Bend, Ground, MotionKind, Pace, Place, Side};
+use super::clauses::{CellWords, DriveWords, Grouped, fill, in_order, listed, one, shuffled};
+use super::fact::{Bend, DoseLevel, Ground, MotionKind, Pace, Place, Side};
 
 /// The mood of a text's verbs.
 #[derive(Clone, Copy, PartialEq)]
@@ -104,9 +104,10 @@ pub(super) fn text(facts: &Grouped, rng: &mut ChaCha8Rng) -> String {
             .map(|(place, which)| object(*place, *which, rng)),
     );
     let sights = listed(&shuffled(sights, rng), "и", rng);
-    let drive = DRIVE.text(facts, rng);
-    if !drive.is_empty() {
-        return drive;
+    for whole in [DRIVE.text(facts, rng), CELLS.text(facts, rng)] {
+        if !whole.is_empty() {
+            return whole;
+        }
     }
     match (motion.is_empty(), sights.is_empty()) {
         (false, true) => motion,
@@ -412,6 +413,67 @@ fn surface(ground: Ground) -> &'static [&'static str] {
             "выезжаем обратно на дорогу",
             "с травы на дорогу",
         ],
+    }
+}
+
+const CELLS: CellWords = CellWords {
+    dose,
+    effects: [
+        &[
+            "микротрубочки распались",
+            "микротрубочек почти не осталось",
+            "сеть микротрубочек разрушена",
+            "тубулин рассеян",
+        ],
+        &[
+            "толстые пучки микротрубочек",
+            "микротрубочки собраны в пучки",
+            "плотные пучки микротрубочек",
+        ],
+        &[
+            "актин разрушен",
+            "нет стресс-фибрилл, рваные края",
+            "актиновый скелет распался",
+        ],
+        &[
+            "крупные ядра с яркими фокусами",
+            "ядра набухли, в них много фокусов",
+            "ДНК повреждена, яркие точки в ядре",
+        ],
+        &[
+            "бледные актин и тубулин, маленькие ядра",
+            "тусклые клетки с маленькими ядрами",
+            "мало белка, гладкие маленькие ядра",
+        ],
+        &[
+            "дольчатые ядра",
+            "ядра из нескольких долей",
+            "крупные ядра распадаются на доли",
+        ],
+        &["много везикул", "полно везикул", "повсюду яркие везикулы"],
+        &[
+            "распластаны широко, много стресс-фибрилл",
+            "крупные плоские клетки со стресс-фибриллами",
+            "сильно распластаны, толстая кора",
+        ],
+    ],
+    counts: [
+        &["одна клетка", "одиночная клетка", "единственная клетка"],
+        &["две клетки", "пара клеток", "клетка с соседкой"],
+        &[
+            "три клетки",
+            "группа из трёх клеток",
+            "клетка с двумя соседками",
+        ],
+    ],
+};
+
+fn dose(dose: DoseLevel) -> &'static [&'static str] {
+    match dose {
+        DoseLevel::None => &["контроль", "без препарата", "без обработки"],
+        DoseLevel::Low => &["малая доза", "низкая доза", "слабая обработка"],
+        DoseLevel::Medium => &["средняя доза", "умеренная доза", "умеренная обработка"],
+        DoseLevel::High => &["высокая доза", "большая доза", "сильная обработка"],
     }
 }
 

@@ -282,9 +282,15 @@ fn other_datasets_are_refused() {
         .unwrap_err()
         .to_string();
     assert!(interrupted.contains("interrupted"), "{interrupted}");
-    for (frames, stride, variants) in [(0, 1, 1), (257, 1, 1), (16, 0, 1), (16, 1, 0)] {
+    for (lengths, stride, variants) in [
+        (vec![0], 1, 1),
+        (vec![16, 257], 1, 1),
+        (vec![], 1, 1),
+        (vec![16], 0, 1),
+        (vec![16], 1, 0),
+    ] {
         let plan = CaptionPlan {
-            frames,
+            lengths,
             stride,
             variants,
             ..plan()
@@ -297,17 +303,55 @@ fn other_datasets_are_refused() {
     }
     // Longer than the episodes: nothing to say.
     let long = CaptionPlan {
-        frames: 64,
+        lengths: vec![64],
         ..plan()
     };
     assert_eq!(describe(&folder, &long, &|_| true).unwrap().clips, 0);
 }
 
 #[test]
+fn each_length_has_captions_of_its_own() {
+    let root = recorded(SimulatorKind::Maze, 160);
+    let folder = root.path().join("data");
+    let of = |lengths: &[usize]| {
+        let plan = CaptionPlan {
+            lengths: lengths.to_vec(),
+            ..plan()
+        };
+        describe(&folder, &plan, &|_| true).unwrap()
+    };
+    let (short, long, both) = (of(&[16]), of(&[32]), of(&[16, 32]));
+    assert_eq!(long.clips, 2 * 13);
+    assert_eq!(both.clips, short.clips + long.clips);
+    assert!(!long.captions.is_empty());
+    let of_length = |frames: usize| -> Vec<_> {
+        let captions = both.captions.iter();
+        captions.filter(|c| c.frames == frames).cloned().collect()
+    };
+    assert_eq!(of_length(16), short.captions);
+    assert_eq!(of_length(32), long.captions);
+}
+
+#[test]
+fn many_phases_begin_once() {
+    use MotionKind::{Back, Forward, TurnLeft, TurnRight};
+    let kinds = [Forward, TurnLeft, Forward, TurnRight, Back];
+    let facts: Vec<Fact> = (0..).zip(kinds).map(|(i, k)| Fact::Motion(i, k)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for (language, first) in Language::ALL.into_iter().zip(["first ", "сначала "]) {
+        let texts = grammar::texts(language, &facts, 16, &mut rng);
+        assert_eq!(texts.len(), 16);
+        for text in texts {
+            assert!(text.matches(first).count() <= 1, "{text}");
+        }
+    }
+}
+
+#[test]
 fn stills_have_no_motion() {
     let root = recorded(SimulatorKind::Maze, 80);
     let stills = CaptionPlan {
-        frames: 1,
+        lengths: vec![1],
         ..plan()
     };
     let described = describe(&root.path().join("data"), &stills, &|_| true).unwrap();

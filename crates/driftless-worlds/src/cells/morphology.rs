@@ -216,6 +216,11 @@ pub(super) struct Fibre {
 }
 
 impl CellNoise {
+    /// Number of cells in the picture, 1 to 3.
+    pub fn count(&self) -> usize {
+        self.cells.len()
+    }
+
     pub(super) fn new(rng: &mut ChaCha8Rng) -> Self {
         let count = match rng.random::<f32>() {
             x if x < 0.45 => 1,

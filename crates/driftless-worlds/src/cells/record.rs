@@ -144,6 +144,7 @@ fn plate_pictures(plan: &CellPlan, world: &CellWorld, plate: usize) -> CellWrite
             train,
         };
         writer.push(row, &image);
+        writer.push_cell_count(cell.count());
         let parameters = world.parameters(&cell, treatment);
         match treatment {
             None => writer.push_truth(&image, &parameters.0),

@@ -19,7 +19,7 @@ fn maze_with_clips(folder: &Path) {
     }
     let config = ClipConfig {
         format: FORMAT_VERSION,
-        lengths: vec![4],
+        lengths: vec![4, 32],
         grid: [8, 8],
         channels: 8,
         actions: 0,
@@ -38,6 +38,7 @@ fn maze_with_clips(folder: &Path) {
             ..ClipSampling::default()
         },
         examples: vec!["turn left".into()],
+        text_encoder: None,
         vocabulary: vec!["left".into(), "turn".into()],
     };
     let params = Params::seeded(0, &Device::Cpu);
@@ -76,6 +77,38 @@ fn clip_is_made_and_played_on() {
     });
     // It starts from the clip's last frame, and not from a scene of its own.
     assert!(rgb(shown(&window)) != before);
+}
+
+#[test]
+fn longer_clip_is_made_and_played_on() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("maze");
+    maze_with_clips(&folder);
+    let world = PlayableWorld::learned(&folder, DeviceChoice::Cpu, None).unwrap();
+    let Some(mut window) = open(world, home.path()) else {
+        return;
+    };
+    wait(&mut window, "a frame", |window| {
+        window.game().frame.is_some()
+    });
+    press(&mut window, Key::F);
+    wait_for(&mut window, "Make the clip");
+    click(&mut window, "32");
+    click(&mut window, "Make the clip");
+    wait_for(&mut window, "seed 0, ");
+    let has = |window: &TestWindow, label: &str| window.query_by_label(label).is_some();
+    assert!(has(&window, "Frame 32"));
+    assert!(!has(&window, "Frame 33"));
+    // What is asked for next does not change what is shown.
+    window.get_all_by_label("4").next().unwrap().click();
+    window.step();
+    assert!(has(&window, "Frame 32"));
+    click(&mut window, "Play on");
+    wait(&mut window, "the world", |window| {
+        let frame = window.game().frame.as_ref();
+        let screen = &window.stage.navigation.screen;
+        *screen == Screen::Game && frame.is_some_and(|frame| frame.number == 0)
+    });
 }
 
 #[test]
