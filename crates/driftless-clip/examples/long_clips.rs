@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p driftless-clip --example long_clips -- checkpoints/maze 16 32 64`
 
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

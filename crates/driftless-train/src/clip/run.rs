@@ -79,13 +79,13 @@ pub fn run_clip(options: &ClipOptions, progress: &mut dyn TrainProgress) -> Resu
     let device = candle_device(options.device)?;
     let folder = options.text_encoder.as_ref();
     let encoder = folder.map(|folder| text_encoder::read(folder, &device));
-    run_with(options, encoder.transpose()?, progress)
+    run_with(options, encoder.transpose()?.as_ref(), progress)
 }
 
 /// As [`run_clip`], with a text encoder that was read already.
 pub(super) fn run_with(
     options: &ClipOptions,
-    encoder: Option<Arc<dyn TextEncoder>>,
+    encoder: Option<&Arc<dyn TextEncoder>>,
     progress: &mut dyn TrainProgress,
 ) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
@@ -114,7 +114,7 @@ pub(super) fn run_with(
     let captions = read_captions(&options.data, &settings.lengths)?;
     let mut config = describe(&world, &info, &settings, &captions);
     let mut reader = PromptReader::new(&config);
-    if let Some(encoder) = &encoder {
+    if let Some(encoder) = encoder {
         config.text_encoder = Some(encoder.info().clone());
         config.vocabulary.clear();
         reader = PromptReader::new(&config).with_encoder(Arc::clone(encoder))?;
@@ -155,7 +155,7 @@ pub(super) fn run_with(
             layout: &layout,
             store: &store,
             captions: &captions,
-            encoder: encoder.as_ref(),
+            encoder,
             device: &device,
         },
         limits: &limits,

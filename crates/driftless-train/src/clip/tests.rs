@@ -281,7 +281,7 @@ fn text_encoder_reads_captions_and_prompts() {
         ..whole.clone()
     };
     let train = |options: &ClipOptions| {
-        let outcome = run_with(options, Some(letters("a")), &mut ());
+        let outcome = run_with(options, Some(&letters("a")), &mut ());
         assert_eq!(outcome.unwrap(), TrainOutcome::Finished);
     };
     train(&whole);
@@ -293,7 +293,9 @@ fn text_encoder_reads_captions_and_prompts() {
         ..half
     };
     for other in [None, Some(letters("b"))] {
-        let error = run_with(&rest, other, &mut ()).unwrap_err().to_string();
+        let error = run_with(&rest, other.as_ref(), &mut ())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("expected the same --text-encoder"),
             "{error}"
