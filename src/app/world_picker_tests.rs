@@ -242,7 +242,9 @@ fn worlds_are_listed_in_background() {
     let played: Vec<_> = picker.cards.iter().map(|card| card.playing).collect();
     assert_eq!(
         played,
-        [true, false, false, false, false, false, false, false, false]
+        [
+            true, false, false, false, false, false, false, false, false, false
+        ]
     );
 }
 

@@ -60,8 +60,8 @@ impl AgentArgs {
             planned_frames: self.planned_frames,
         };
         interrupt::watch();
-        let bar = super::bar(0, "policies");
-        let report = agent::run(&sampler, &agents, &options, &mut |done, total| {
+        let bar = super::bar(0, "episodes");
+        let report = agent::run(&sampler, &agents, &options, &|done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
             !interrupt::requested()

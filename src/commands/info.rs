@@ -6,8 +6,8 @@ use candle_core::Device;
 use serde::Serialize;
 
 use driftless::Result;
+use driftless::workspace::WorldNames;
 use driftless::workspace::published::{Published, diamond, dreamer, oasis};
-use driftless::workspace::{NamedWorld, WorldNames};
 use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
@@ -17,7 +17,6 @@ use driftless_dreamer::{Dreamer, DreamerFiles};
 use driftless_model::checkpoint::{self, CheckpointSummary};
 use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles};
 use driftless_transport::{TransportConfig, Transporter};
-use driftless_worlds::SimulatorKind;
 
 use super::hub::HubArgs;
 
@@ -55,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => {}
     }
     match WorldNames::find(None).any(path)? {
-        Some(NamedWorld::Checkpoint(folder)) if TransportConfig::is_in(&folder) => {
+        Some(folder) if TransportConfig::is_in(&folder) => {
             let transporter = Transporter::read(&folder)?;
             if args.json {
                 super::print_json(transporter.config())
@@ -63,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
                 super::print(&transport_text(transporter.config()))
             }
         }
-        Some(NamedWorld::Checkpoint(folder)) => {
+        Some(folder) => {
             let summary = checkpoint::summarize(&folder)?;
             let clips = ClipMaker::is_in(&folder)
                 .then(|| ClipMaker::read(&folder, &Device::Cpu))
@@ -77,14 +76,6 @@ pub fn run(args: &Args) -> Result<()> {
             } else {
                 let clips = clips.map(clips_text).unwrap_or_default();
                 super::print(&format!("{summary}{clips}"))
-            }
-        }
-        Some(NamedWorld::Simulator(kind)) => {
-            let info = kind.open(0).info();
-            if args.json {
-                super::print_json(&info)
-            } else {
-                super::print(&simulator_text(kind, &info))
             }
         }
         None => {
@@ -275,17 +266,6 @@ fn cells_text(info: &CellInfo) -> String {
         printable(&info.channels.join(", ")),
         info.compounds.len(),
         info.plates.len()
-    )
-}
-
-fn simulator_text(kind: SimulatorKind, info: &DatasetInfo) -> String {
-    let [height, width] = info.image;
-    format!(
-        "simulator  {}, {height}×{width} at {} frames/s: {}\nactions    {}",
-        info.name,
-        info.fps,
-        kind.description(),
-        actions_text(info)
     )
 }
 

@@ -104,7 +104,9 @@ fn embedded_worlds_are_playable() {
     };
     assert_eq!(
         shipped.names(),
-        ["pong", "breakout", "doom", "maze", "drive", "steer", "cells"]
+        [
+            "pong", "breakout", "doom", "maze", "drive", "steer", "cells"
+        ]
     );
     for name in shipped.names() {
         let folder = shipped.folder(&name).unwrap().unwrap();

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use driftless_data::layout::checkpoint::{AGENT_CONFIG, AGENT_WEIGHTS};
 use driftless_model::checkpoint::{CONFIG, summarize};
 
 use super::*;
@@ -32,6 +33,7 @@ fn lists_included_saved_simulators() {
         "Doom: take cover",
         "Maze",
         "Drive",
+        "Steer",
         "Cells",
         "Mine",
         "Maze",
@@ -39,9 +41,9 @@ fn lists_included_saved_simulators() {
         "Steer",
     ];
     assert_eq!(names, expected);
-    assert_eq!(entries[6].source, WorldSource::Saved(saved));
+    assert_eq!(entries[7].source, WorldSource::Saved(saved));
     assert_eq!(
-        entries[8].source,
+        entries[9].source,
         WorldSource::Simulator(SimulatorKind::Drive)
     );
     for entry in &entries {
@@ -61,8 +63,12 @@ fn summary_equals_full_read() {
     assert_eq!(name, "Pong");
     let parameters = described.tokenizer_parameters + described.dynamics_parameters;
     assert_eq!(summary.parameters, Some(parameters));
-    let card = pong().join(CARD).metadata().unwrap().len();
-    assert_eq!(summary.bytes, Some(described.bytes + card));
+    let besides = [CARD, AGENT_CONFIG, AGENT_WEIGHTS].map(|name| pong().join(name));
+    let besides = besides.map(|path| path.metadata().unwrap().len());
+    assert_eq!(
+        summary.bytes,
+        Some(described.bytes + besides.iter().sum::<u64>())
+    );
     assert_eq!(summary.fps, Some(described.config.fps));
     let clips = starting_clips::read(&pong().join(STARTING_CLIPS), &described.config).unwrap();
     assert!(summary.preview.starts_with(&clips[0].images));

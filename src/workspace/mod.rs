@@ -48,7 +48,7 @@ pub use included::IncludedWorlds;
 pub use paths::UserPaths;
 pub use playable_world::PlayableWorld;
 pub use process::ChildProgram;
-pub use world_names::{NamedWorld, WorldNames};
+pub use world_names::WorldNames;
 
 /// Called from a background thread when there is something new to show.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;

@@ -1,10 +1,9 @@
-//! Worlds by name: the included ones, those that the user saved, and the simulators.
+//! Learned worlds by name: the included ones, and those that the user saved.
 
 use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
 use driftless_data::layout::checkpoint::{CONFIG, DYNAMICS, TOKENIZER};
-use driftless_worlds::SimulatorKind;
 
 use super::world_file::{self, OpenedWorld, is_world_file};
 use super::{IncludedWorlds, UserPaths};
@@ -12,15 +11,6 @@ use crate::{Error, Result};
 
 /// Most edits between a wrong name and one that is suggested for it.
 const MAX_EDITS: usize = 2;
-
-/// What a name or a path on the command line stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamedWorld {
-    /// A checkpoint folder.
-    Checkpoint(PathBuf),
-    /// A simulator.
-    Simulator(SimulatorKind),
-}
 
 /// Finds worlds by name.
 pub struct WorldNames {
@@ -82,33 +72,25 @@ impl WorldNames {
         }
     }
 
-    /// A world of any kind: a checkpoint folder, or a name in upper or lower case. A learned world comes
-    /// before a simulator of the same name. `None` if `world` is another file or folder.
+    /// A checkpoint folder by itself or by its name, in upper or lower case. `None` if `world` is another file or
+    /// folder.
     ///
     /// # Errors
     /// Returns an error if there is nothing of this name, or if a world cannot be unpacked.
-    pub fn any(&self, world: &Path) -> Result<Option<NamedWorld>> {
+    pub fn any(&self, world: &Path) -> Result<Option<PathBuf>> {
         if world.join(CONFIG).is_file() {
-            return Ok(Some(NamedWorld::Checkpoint(world.to_owned())));
+            return Ok(Some(world.to_owned()));
         }
         if world.exists() {
             return Ok(None);
         }
         if let Some(folder) = self.named(world)? {
-            return Ok(Some(NamedWorld::Checkpoint(folder)));
+            return Ok(Some(folder));
         }
-        let simulator = world.to_str().and_then(SimulatorKind::from_name);
-        let is_file = world.extension().is_some();
-        if simulator.is_some() || is_path(world) || is_file {
-            return Ok(simulator.map(NamedWorld::Simulator));
+        if is_path(world) || world.extension().is_some() {
+            return Ok(None);
         }
-        let mut names = self.learned();
-        for simulator in SimulatorKind::ALL.map(SimulatorKind::name) {
-            if !names.iter().any(|name| name == simulator) {
-                names.push(simulator.to_owned());
-            }
-        }
-        Err(Error::invalid(world, unknown(world, &names)))
+        Err(Error::invalid(world, unknown(world, &self.learned())))
     }
 
     /// The folder of the learned world of this name.
@@ -207,10 +189,8 @@ mod tests {
         let pong = names.checkpoint(Path::new("PONG")).unwrap();
         assert!(pong.join(CONFIG).is_file());
         let any = |name: &str| names.any(Path::new(name)).unwrap();
-        assert_eq!(any("my-maze"), Some(NamedWorld::Checkpoint(saved)));
-        assert_eq!(any("pong"), Some(NamedWorld::Checkpoint(pong)));
-        let steer = NamedWorld::Simulator(SimulatorKind::Steer);
-        assert_eq!(any("steer"), Some(steer));
+        assert_eq!(any("my-maze"), Some(saved));
+        assert_eq!(any("pong"), Some(pong));
         assert_eq!(any(home.path().to_str().unwrap()), None);
         assert!(names.learned().contains(&"my-maze".to_owned()));
     }

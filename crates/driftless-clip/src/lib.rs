@@ -8,7 +8,7 @@
 //! - [`actions`]: the actions of a clip, which are predicted with its frames.
 //! - [`vocabulary`]: the words that a network knows.
 //! - [`text_encoder`]: readers of prompts that were trained elsewhere, in place of these words.
-//! - [`prompt`]: prompts as a network reads them.
+//! - [`prompt`], [`prompt_reader`]: prompts as a network reads them.
 //! - [`network`]: the network.
 //! - [`request`]: what is asked of it.
 //! - [`maker`]: makes clips with a trained network.
@@ -34,6 +34,7 @@ mod layers;
 pub mod maker;
 pub mod network;
 pub mod prompt;
+pub mod prompt_reader;
 pub mod request;
 pub mod rotary;
 pub mod text_encoder;
@@ -46,7 +47,8 @@ pub use config::{ClipConfig, ClipSampling, ClipShape};
 pub use error::{Error, Result};
 pub use maker::{ClipMaker, ClipProgress, MadeClip};
 pub use network::{ClipInput, ClipNetwork, TextBatch};
-pub use prompt::{Prompt, PromptReader};
+pub use prompt::Prompt;
+pub use prompt_reader::PromptReader;
 pub use request::{ClipOrigin, ClipParams, ClipRequest};
 pub use text_encoder::{EncodedText, TextEncoder, TextEncoderInfo};
 pub use vocabulary::Vocabulary;

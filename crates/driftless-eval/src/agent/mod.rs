@@ -9,6 +9,7 @@ mod tables;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,8 +103,34 @@ struct Played {
     ended: bool,
 }
 
-/// Lets agents of one world play its simulator, beside random actions and the scripted policy. Calls `tick`
-/// after each policy's episodes with how many of how many are done; `false` stops.
+/// Called from the threads that play, before each frame, with how many of how many episodes and dreams are done; `false`
+/// stops.
+pub type Tick<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
+
+/// How far it is.
+struct Progress<'a> {
+    tick: Tick<'a>,
+    done: AtomicUsize,
+    total: usize,
+}
+
+impl Progress<'_> {
+    /// # Errors
+    /// Returns an error if it is to stop.
+    fn go_on(&self) -> Result<()> {
+        if (self.tick)(self.done.load(Ordering::Relaxed), self.total) {
+            Ok(())
+        } else {
+            Err(driftless_data::Error::Interrupted.into())
+        }
+    }
+
+    fn add_one(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets agents of one world play its simulator, beside random actions and the scripted policy.
 ///
 /// # Errors
 /// Returns an error if there is no simulator of this world, if a frame fails, or if `tick` stops.
@@ -111,7 +138,7 @@ pub fn run(
     sampler: &Sampler,
     agents: &[Arc<Agent>],
     options: &AgentEvalOptions,
-    tick: &mut dyn FnMut(usize, usize) -> bool,
+    tick: Tick,
 ) -> Result<AgentReport> {
     let kind = simulator(sampler)?;
     if options.episodes < 2 || options.frames == 0 {
@@ -126,22 +153,21 @@ pub fn run(
         budget: options.planned_frames,
         ..PlanSettings::default()
     });
-    let total = 2 + (2 + usize::from(plan.is_some())) * agents.len();
-    let mut policies = Vec::with_capacity(total);
-    let mut done = |report: PolicyReport| {
-        policies.push(report);
-        if tick(policies.len(), total) {
-            Ok(())
-        } else {
-            Err(driftless_data::Error::Interrupted)
-        }
+    // Episodes and dreams of the cloned and the trained policy, and episodes that are planned.
+    let of_agent = 4 + usize::from(plan.is_some());
+    let progress = Progress {
+        tick,
+        done: AtomicUsize::new(0),
+        total: options.episodes * (2 + of_agent * agents.len()),
     };
+    let progress = &progress;
+    let mut policies = Vec::new();
     for (policy, name) in [(Policy::Random, "random"), (Policy::Scripted, "scripted")] {
         let played = batch.advance(|i, _| {
             let seed = options.seed.wrapping_add(i as u64);
-            play_without(kind, policy, seed, options.frames)
+            play_without(kind, policy, seed, options.frames, progress)
         })?;
-        done(PolicyReport::new(name, None, &played, options))?;
+        policies.push(PolicyReport::new(name, None, &played, options));
     }
     for (i, agent) in agents.iter().enumerate() {
         for (policy, name) in [
@@ -154,12 +180,13 @@ pub fn run(
                 policy,
                 plan: None,
                 options,
+                progress,
             };
             let played = batch.advance(|episode, game| contest.play(game, episode))?;
             let dreamt = batch.advance(|episode, game| contest.dream(game, episode))?;
             let mut report = PolicyReport::new(name, Some(i), &played, options);
             report.add_dreams(&played, &dreamt, options);
-            done(report)?;
+            policies.push(report);
         }
         if plan.is_some() {
             let contest = Contest {
@@ -168,11 +195,12 @@ pub fn run(
                 policy: AgentPolicy::Trained,
                 plan,
                 options,
+                progress,
             };
             let played = batch.advance(|episode, game| contest.play(game, episode))?;
             let mut report = PolicyReport::new("planning", Some(i), &played, options);
             report.add_seen(&played);
-            done(report)?;
+            policies.push(report);
         }
     }
     let all = |name: &str| -> Vec<f64> {
@@ -206,16 +234,24 @@ fn simulator(sampler: &Sampler) -> Result<SimulatorKind> {
 }
 
 /// An episode of a policy that does not look at the pictures.
-fn play_without(kind: SimulatorKind, policy: Policy, seed: u64, frames: usize) -> Result<Played> {
+fn play_without(
+    kind: SimulatorKind,
+    policy: Policy,
+    seed: u64,
+    frames: usize,
+    progress: &Progress,
+) -> Result<Played> {
     let mut game = kind.open(seed);
     game.reset(seed);
     let mut agent = PolicyAgent::new(policy, game.as_ref(), seed);
     let mut played = Played::default();
     while played.goes_on(frames) {
+        progress.go_on()?;
         let action = agent.act(game.as_ref());
         game.step(action)?;
         played.add(game.as_ref());
     }
+    progress.add_one();
     Ok(played)
 }
 
@@ -242,6 +278,7 @@ struct Contest<'a> {
     policy: AgentPolicy,
     plan: Option<PlanSettings>,
     options: &'a AgentEvalOptions,
+    progress: &'a Progress<'a>,
 }
 
 impl Contest<'_> {
@@ -280,6 +317,7 @@ impl Contest<'_> {
         }
         let mut played = Played::default();
         while played.goes_on(self.options.frames) {
+            self.progress.go_on()?;
             let action = Action::from(player.decide(sampler)?.action);
             game.step(action)?;
             sampler.give(game.image(), action, &params)?;
@@ -287,11 +325,13 @@ impl Contest<'_> {
             let features = self.agent.features(sampler)?;
             played.seen += f64::from(self.agent.reward(&features));
         }
+        self.progress.add_one();
         Ok(played)
     }
 
     /// The sum of the rewards in a dream from the same start.
     fn dream(&self, sampler: &mut Sampler, episode: usize) -> Result<f64> {
+        self.progress.go_on()?;
         let (_, params) = self.start(sampler, episode)?;
         let dream = Dream {
             horizon: self.options.dreamt_frames,
@@ -304,6 +344,7 @@ impl Contest<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed(episode));
         let mut rng = ChaCha8Rng::seed_from_u64(rng.random());
         let dreamt = imagine(sampler, self.agent, &dream, &mut rng)?;
+        self.progress.add_one();
         Ok(dreamt.rewards.iter().map(|reward| f64::from(*reward)).sum())
     }
 }
