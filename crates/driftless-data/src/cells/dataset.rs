@@ -35,7 +35,7 @@ pub struct CellTruth {
     pub controls: Vec<u8>,
     /// The cell's parameters, [N, P].
     pub parameters: Vec<f32>,
-    /// Number of cells in each picture, [N]; `None` in recordings from before it was kept.
+    /// Number of cells in each picture, \[N\]; `None` in recordings from before it was kept.
     pub cells: Option<Vec<u8>>,
 }
 
