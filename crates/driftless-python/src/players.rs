@@ -89,7 +89,7 @@ pub fn learned(
 /// Frames u8 [T, H, W, 3] of this height and width, and the actions and axes that led to them, [T] and [T, A].
 ///
 /// # Errors
-/// Returns an error if they have another shape, or an axis is out of its range.
+/// Returns an error if they have another shape, or if there are more axes than any world has.
 pub fn clip_of(
     images: &PyReadonlyArray4<'_, u8>,
     actions: &PyReadonlyArray1<'_, u32>,

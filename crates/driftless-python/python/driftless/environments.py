@@ -430,7 +430,7 @@ def _axes(axes: Any, shape: tuple[int, int]) -> np.ndarray:
     """Axes as float32 of this shape."""
     axes = np.asarray(axes)
     if not np.issubdtype(axes.dtype, np.floating):
-        raise TypeError(f"axes are {axes.dtype}, expected numbers from -1 to 1")
+        raise TypeError(f"axes are {axes.dtype}, expected floating-point numbers")
     if axes.shape != shape:
         raise ValueError(f"axes have shape {axes.shape}, expected {shape}")
     return np.ascontiguousarray(axes, np.float32)

@@ -366,11 +366,11 @@ fn check_start(folder: &Path, config: &ClipConfig) -> Result<()> {
 fn check_same(path: &Path, config: &ClipConfig) -> Result<()> {
     let mut old = ClipConfig::read(path)?;
     old.sampling = config.sampling;
-    // A run from before plans actions from now on.
     if old.text_encoder != config.text_encoder {
         let what = "the text encoder is not that of this run, expected the same --text-encoder";
         return Err(Error::invalid(path, what));
     }
+    // A run from before plans actions from now on.
     let planned = old.action_network.take();
     old.action_network = planned.or_else(|| config.action_network.clone());
     if old != *config {

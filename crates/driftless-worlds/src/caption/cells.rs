@@ -104,6 +104,16 @@ mod tests {
         }
     }
 
+    /// A recording of the simulator with so many controls.
+    fn recorded(folder: &Path, controls: usize) {
+        let plan = CellPlan {
+            seed: 3,
+            cells: 1,
+            controls,
+        };
+        record(&plan, folder, &|_| true).unwrap();
+    }
+
     fn told(cells: Option<u8>, treatment: Option<(f32, Option<usize>)>) -> Vec<String> {
         facts(cells, treatment)
             .iter()
@@ -124,12 +134,7 @@ mod tests {
     fn pictures_are_described_from_the_truth() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("data");
-        let recorded = CellPlan {
-            seed: 3,
-            cells: 1,
-            controls: 3,
-        };
-        record(&recorded, &folder, &|_| true).unwrap();
+        recorded(&folder, 3);
         let described = super::super::describe(&folder, &plan(), &|_| true).unwrap();
         let data = CellDataset::read(&folder).unwrap();
         assert_eq!(super::super::frames(&folder).unwrap(), data.len());
@@ -182,12 +187,7 @@ mod tests {
     fn clips_and_real_pictures_are_refused() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("data");
-        let recorded = CellPlan {
-            seed: 3,
-            cells: 1,
-            controls: 1,
-        };
-        record(&recorded, &folder, &|_| true).unwrap();
+        recorded(&folder, 1);
         let refuse = |plan: &CaptionPlan| {
             let error = super::super::describe(&folder, plan, &|_| true);
             error.unwrap_err().to_string()

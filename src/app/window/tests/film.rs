@@ -51,30 +51,42 @@ fn maze_with_clips(folder: &Path) {
     driftless_data::fs::write_json(&folder.join(CLIP_CONFIG), &config).unwrap();
 }
 
-#[test]
-fn clip_is_made_and_played_on() {
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path().join("maze");
+/// A window that plays such a maze; `None` without a graphics adapter.
+fn maze_window(home: &Path) -> Option<TestWindow> {
+    let folder = home.join("maze");
     maze_with_clips(&folder);
     let world = PlayableWorld::learned(&folder, DeviceChoice::Cpu, None).unwrap();
-    let Some(mut window) = open(world, home.path()) else {
-        return;
-    };
+    let mut window = open(world, home)?;
     wait(&mut window, "a frame", |window| {
         window.game().frame.is_some()
     });
+    Some(window)
+}
+
+/// Presses *Play on*, and waits for the world to start.
+fn play_on(window: &mut TestWindow) {
+    click(window, "Play on");
+    wait(window, "the world", |window| {
+        let frame = window.game().frame.as_ref();
+        let screen = &window.stage.navigation.screen;
+        *screen == Screen::Game && frame.is_some_and(|frame| frame.number == 0)
+    });
+}
+
+#[test]
+fn clip_is_made_and_played_on() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(mut window) = maze_window(home.path()) else {
+        return;
+    };
     let before = rgb(shown(&window));
     press(&mut window, Key::F);
-    let screen = |window: &Window| window.stage.navigation.screen.clone();
-    assert_eq!(screen(window.state()), Screen::Film { resume: false });
+    let screen = window.state().stage.navigation.screen.clone();
+    assert_eq!(screen, Screen::Film { resume: false });
     wait_for(&mut window, "Make the clip");
     click(&mut window, "Make the clip");
     wait_for(&mut window, "seed 0, ");
-    click(&mut window, "Play on");
-    wait(&mut window, "the world", |window| {
-        let frame = window.game().frame.as_ref();
-        screen(window) == Screen::Game && frame.is_some_and(|frame| frame.number == 0)
-    });
+    play_on(&mut window);
     // It starts from the clip's last frame, and not from a scene of its own.
     assert!(rgb(shown(&window)) != before);
 }
@@ -82,15 +94,9 @@ fn clip_is_made_and_played_on() {
 #[test]
 fn longer_clip_is_made_and_played_on() {
     let home = tempfile::tempdir().unwrap();
-    let folder = home.path().join("maze");
-    maze_with_clips(&folder);
-    let world = PlayableWorld::learned(&folder, DeviceChoice::Cpu, None).unwrap();
-    let Some(mut window) = open(world, home.path()) else {
+    let Some(mut window) = maze_window(home.path()) else {
         return;
     };
-    wait(&mut window, "a frame", |window| {
-        window.game().frame.is_some()
-    });
     press(&mut window, Key::F);
     wait_for(&mut window, "Make the clip");
     click(&mut window, "32");
@@ -103,12 +109,7 @@ fn longer_clip_is_made_and_played_on() {
     window.get_all_by_label("4").next().unwrap().click();
     window.step();
     assert!(has(&window, "Frame 32"));
-    click(&mut window, "Play on");
-    wait(&mut window, "the world", |window| {
-        let frame = window.game().frame.as_ref();
-        let screen = &window.stage.navigation.screen;
-        *screen == Screen::Game && frame.is_some_and(|frame| frame.number == 0)
-    });
+    play_on(&mut window);
 }
 
 #[test]
