@@ -196,7 +196,11 @@ impl RemotePlayer {
                         self.send(EpisodeCommand::SelectClip(clip));
                     }
                 }
-                Ok(frame) if frame.number == number => return Ok(frame),
+                Ok(frame) if frame.number == number => {
+                    // What was refused was said before the frame that was made without it.
+                    check_messages(game)?;
+                    return Ok(frame);
+                }
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // Its last words say why.
