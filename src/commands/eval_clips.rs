@@ -24,6 +24,10 @@ pub struct ClipArgs {
     /// With --clips: guidance, instead of the network's own.
     #[arg(long, value_name = "W", requires = "clips")]
     clip_guidance: Option<f64>,
+    /// With --clips: frames of the clips, of which both datasets need captions [default: the shortest length
+    /// that the network has learned].
+    #[arg(long, value_name = "N", requires = "clips")]
+    clip_frames: Option<usize>,
 }
 
 /// What is measured, on what.
@@ -55,10 +59,26 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     let (folder, data) = (test.folder, test.data);
     let maker = ClipMaker::read(folder, &candle_device(test.device.device)?)?;
     let own = ClipParams::of(maker.config());
-    let lengths = &maker.config().lengths;
+    let frames = args.clip_frames.unwrap_or(own.frames);
+    let own_params = |steps| ClipParams {
+        frames,
+        steps,
+        guidance: args.clip_guidance.unwrap_or(own.guidance),
+        seed: test.seed,
+        ..own
+    };
+    for &steps in test.steps {
+        own_params(steps).check(maker.config())?;
+    }
     let read = |folder: &Path| -> Result<Vec<ClipCaption>> {
         let mut all = captions::read(folder)?.ok_or_else(|| no_captions(folder))?;
-        all.retain(|caption| lengths.first() == Some(&caption.frames));
+        all.retain(|caption| caption.frames == frames);
+        if all.is_empty() {
+            let what = format!(
+                "has no captions of clips of {frames} frames, expected those of `driftless caption --frames {frames}`"
+            );
+            return Err(driftless_data::Error::invalid(folder, what).into());
+        }
         Ok(all)
     };
     let trained_on = test.trained_on.ok_or_else(|| no_captions(data))?;
@@ -76,12 +96,6 @@ pub fn measure(args: &ClipArgs, test: &ClipTest) -> Result<Vec<SourceReport>> {
     let mut engine = driftless_engine::open(folder, test.device, &GpuSource::Own)?;
     let sampling = SamplerParams::of_world(engine.world());
     let context = engine.world().dynamics.context;
-    let own_params = |steps| ClipParams {
-        steps,
-        guidance: args.clip_guidance.unwrap_or(own.guidance),
-        seed: test.seed,
-        ..own
-    };
     let mut sources = vec![
         ClipSource {
             name: "recorded clips".to_owned(),

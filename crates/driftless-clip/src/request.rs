@@ -57,7 +57,11 @@ impl ClipParams {
         }
     }
 
-    pub(crate) fn check(&self, config: &ClipConfig) -> Result<()> {
+    /// Checks what can be asked of a network.
+    ///
+    /// # Errors
+    /// Returns the first parameter that is out of its range.
+    pub fn check(&self, config: &ClipConfig) -> Result<()> {
         let wrong = |what: String| Err(Error::Argument(what));
         // A clip moves, unless the network has learned from single frames.
         let least = config.lengths.first().copied().unwrap_or(1).min(2);

@@ -255,9 +255,9 @@ fn check_environment(builder: &AmazonS3Builder, location: &Location) -> Result<(
     use AmazonS3ConfigKey as Key;
     let has = |key: Key| builder.get_config_value(&key).is_some();
     let is_on = |key: Key| {
-        builder
-            .get_config_value(&key)
-            .is_some_and(|value| value == "true")
+        let value = builder.get_config_value(&key).unwrap_or_default();
+        // As object_store reads them.
+        ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
     };
     let known = [
         Key::WebIdentityTokenFile,

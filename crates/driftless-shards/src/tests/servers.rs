@@ -180,6 +180,8 @@ fn stores_that_refuse_are_named_without_secrets() {
         "s3://other/a/b/one: is not there: there is no such bucket"
     );
     assert_eq!(read("bucket", |_| {}), "s3://bucket/a/b/one: is not there");
+    let text = read("bucket", |e| e[3].1 = "Yes".into());
+    assert_eq!(text, "s3://bucket/a/b/one: is not there");
     let text = read("bucket", |e| e[0].1 = "SECONDKEYID".into());
     assert!(
         text.ends_with("the server refuses access with these credentials"),
