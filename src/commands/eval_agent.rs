@@ -8,6 +8,7 @@ use driftless_agent::Agent;
 use driftless_data::PathError as _;
 use driftless_engine::{Backend, Threads, open_on_backend};
 use driftless_eval::agent::{self, AgentEvalOptions, AgentReport};
+use driftless_model::checkpoint::read_config;
 
 /// The arguments of `eval` that belong to `--agent`.
 #[derive(clap::Args)]
@@ -16,16 +17,16 @@ pub struct AgentArgs {
     /// and scripted play: folders or names of worlds, all of the same world. Needs no --data.
     #[arg(long, value_name = "DIR|NAME,...", value_delimiter = ',', conflicts_with_all = ["checkpoint", "data", "memory", "alarm", "clips", "probe", "pictures", "sequences", "steps", "free_frames", "free_runs", "free_bin", "horizon", "clip", "lpips", "device"])]
     pub agent: Vec<PathBuf>,
-    /// With --agent: episodes of every policy.
+    /// With --agent: episodes of every policy, at least 2.
     #[arg(long, value_name = "N", requires = "agent", default_value_t = AgentEvalOptions::default().episodes)]
     episodes: usize,
     /// With --agent: most frames of an episode.
     #[arg(long, value_name = "N", requires = "agent", default_value_t = AgentEvalOptions::default().frames)]
     episode_frames: usize,
-    /// With --agent: frames of the dreams that are compared with as many real ones.
+    /// With --agent: frames of the dreams that are compared with as many real ones; at most those of an episode.
     #[arg(long, value_name = "N", requires = "agent", default_value_t = AgentEvalOptions::default().dreamt_frames)]
     dreamt_frames: usize,
-    /// With --agent: also let every agent plan, and dream this many frames before each move.
+    /// With --agent: also let every agent plan, and dream this many frames before each move (at least 40).
     #[arg(long, value_name = "N", requires = "agent", default_value_t = 0)]
     planned_frames: usize,
 }
@@ -46,6 +47,12 @@ impl AgentArgs {
         let agents = folders.iter().map(|folder| {
             if !Agent::is_in(folder) {
                 let what = "contains no agent; train one with: driftless train agent";
+                return Err(Error::invalid(folder, what));
+            }
+            let world = read_config(folder)?;
+            if world.image != sampler.world().image || world.actions != sampler.world().actions {
+                let first = first.display();
+                let what = format!("is another world than {first}, expected agents of one world");
                 return Err(Error::invalid(folder, what));
             }
             Ok(Arc::new(Agent::read(folder, sampler.world())?))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use driftless::Result;
 use driftless::workspace::WorldNames;
 use driftless::workspace::published::{Published, diamond, dreamer, oasis};
+use driftless_agent::AgentConfig;
 use driftless_clip::{ClipConfig, ClipMaker};
 use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
@@ -68,14 +69,19 @@ pub fn run(args: &Args) -> Result<()> {
                 .then(|| ClipMaker::read(&folder, &Device::Cpu))
                 .transpose()?;
             let clips = clips.as_ref().map(ClipMaker::config);
+            let agent = driftless_agent::Agent::is_in(&folder)
+                .then(|| AgentConfig::read(&folder))
+                .transpose()?;
             if args.json {
                 super::print_json(&WorldInfo {
                     world: &summary,
+                    agent: agent.as_ref(),
                     clips,
                 })
             } else {
+                let agent = agent.as_ref().map(agent_text).unwrap_or_default();
                 let clips = clips.map(clips_text).unwrap_or_default();
-                super::print(&format!("{summary}{clips}"))
+                super::print(&format!("{summary}{agent}{clips}"))
             }
         }
         None => {
@@ -207,13 +213,23 @@ fn dreamer_info(args: &Args, files: &DreamerFiles) -> Result<()> {
     ))
 }
 
-/// A world with its clip network, if it has one.
+/// A world with its agent and its clip network, if it has them.
 #[derive(Serialize)]
 struct WorldInfo<'a> {
     #[serde(flatten)]
     world: &'a CheckpointSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<&'a AgentConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     clips: Option<&'a ClipConfig>,
+}
+
+fn agent_text(config: &AgentConfig) -> String {
+    let trained = match config.horizon {
+        0 => "cloned recorded play".to_owned(),
+        frames => format!("learned in dreams of {frames} frames"),
+    };
+    format!("\nagent      {trained}, discount {}", config.discount)
 }
 
 fn clips_text(config: &ClipConfig) -> String {

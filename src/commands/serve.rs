@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long = "world", value_name = "NAME|DIR")]
     worlds: Vec<PathBuf>,
     /// Address and port to listen on. Others than this machine's own need --token-file.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8037")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8037", value_parser = socket_address)]
     listen: SocketAddr,
     /// File with the token that players must know, in one line of at least 16 characters.
     #[arg(long, value_name = "FILE")]
@@ -35,6 +35,11 @@ pub struct Args {
     /// Folder for a recording of every game, up to 9,000 frames each; `replay` replays them.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+}
+
+fn socket_address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let expected = "expected an IP address and a port, such as 127.0.0.1:8037 or [::1]:8037";
+    text.parse().map_err(|_| expected.to_owned())
 }
 
 /// Serves until Ctrl-C or SIGTERM.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use driftless::{Result, interrupt};
+use driftless::{Error, Result, interrupt};
 use driftless_shards::{CutOptions, Location, Stop, cut};
 
 /// Arguments of `shard`.
@@ -40,9 +40,14 @@ pub struct Args {
 /// Returns an error if the dataset cannot be read, if the shards cannot be written, or on Ctrl-C.
 pub fn run(args: &Args) -> Result<()> {
     interrupt::watch();
+    let out = Location::parse(&args.out)?;
+    if args.overwrite && out.folder().is_some() {
+        let what = "--overwrite is for stores: a folder must be new or empty";
+        return Err(Error::Argument(what.into()));
+    }
     let options = CutOptions {
         data: args.data.clone(),
-        out: Location::parse(&args.out)?,
+        out,
         shard_bytes: u64::from(args.shard_mib) << 20,
         seed: args.seed,
         skip_bad: args.skip_bad,
@@ -61,8 +66,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     super::print(&format!(
-        "{} shards with {} and {} frames, {:.1} MiB; train on them with: driftless train all --data {} --out DIR",
-        manifest.shards.len(),
+        "{} with {} and {} frames, {:.1} MiB; train on them with: driftless train all --data {} --out DIR",
+        match manifest.shards.len() {
+            1 => "1 shard".to_owned(),
+            count => format!("{count} shards"),
+        },
         super::episodes(manifest.episodes as usize),
         manifest.frames,
         bytes as f64 / f64::from(1 << 20),

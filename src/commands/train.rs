@@ -71,8 +71,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     unlabelled: Option<PathBuf>,
     /// The world (a folder, or its name) whose tokenizer a new clip network works on, or that a new agent
-    /// plays; the run's checkpoint is that world with the network.
-    #[arg(long, value_name = "DIR|NAME", conflicts_with = "resume")]
+    /// plays; the run's checkpoint is that world with the network. A resumed run has it already.
+    #[arg(long, value_name = "DIR|NAME")]
     world: Option<PathBuf>,
     /// Folder of a BERT in the form of Hugging Face (config.json, tokenizer.json, model.safetensors) that reads the
     /// captions of a clip network, instead of a vocabulary of their own.

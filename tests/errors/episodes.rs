@@ -206,15 +206,43 @@ fn clips_are_measured_at_lengths_that_were_learned() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let maze = ["record", "--world", "maze", "--frames", "64"];
-    assert!(driftless(&maze).arg("--out").arg(&data).status().unwrap().success());
+    assert!(
+        driftless(&maze)
+            .arg("--out")
+            .arg(&data)
+            .status()
+            .unwrap()
+            .success()
+    );
     let eval = |frames: &str| {
-        let mut command = driftless(&["eval", "--checkpoint", "maze", "--clips", "--clip-frames", frames]);
+        let mut command = driftless(&[
+            "eval",
+            "--checkpoint",
+            "maze",
+            "--clips",
+            "--clip-frames",
+            frames,
+        ]);
         command.arg("--data").arg(&data).arg("--probe").arg(&data);
-        failure(command.current_dir(root()))
+        command.current_dir(root());
+        failure(command)
     };
-    assert_says(&eval("32"), &["32 frames are out of range, expected 2 to 16"]);
-    assert_says(&eval("16"), &["data", "has no captions", "driftless caption"]);
+    assert_says(
+        &eval("32"),
+        &["32 frames are out of range, expected 2 to 16"],
+    );
+    assert_says(
+        &eval("16"),
+        &["data", "has no captions", "driftless caption"],
+    );
     let caption = ["caption", "--frames", "8", "--data"];
     assert!(driftless(&caption).arg(&data).status().unwrap().success());
-    assert_says(&eval("16"), &["data", "has no captions of clips of 16 frames", "--frames 16"]);
+    assert_says(
+        &eval("16"),
+        &[
+            "data",
+            "has no captions of clips of 16 frames",
+            "--frames 16",
+        ],
+    );
 }

@@ -183,7 +183,7 @@ fn check_tensor(path: &Path, name: &str, tensor: &Tensor, shape: &[usize]) -> Re
         return Err(Error::invalid(
             path,
             format!(
-                "tensor '{name}' is {:?} {:?}, expected F32 {shape:?} according to config.json",
+                "tensor '{name}' is {:?} {:?}, expected F32 {shape:?} according to the configuration beside it",
                 tensor.dtype(),
                 tensor.dims()
             ),

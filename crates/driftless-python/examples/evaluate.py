@@ -39,9 +39,13 @@ def main():
     parser.add_argument("--frames", type=int, default=500, help="most frames of an episode")
     parser.add_argument("--games", type=int, default=8, help="games played together")
     args = parser.parse_args()
+    if args.episodes < 2:
+        parser.error("--episodes: expected 2 or more, for an interval")
     envs = driftless.make(
         args.world, args.games, simulator=args.simulator, max_episode_steps=args.frames
     )
+    if envs.axis_names:
+        parser.error(f"{args.world} has axes, and these policies choose actions alone")
     scores = returns(envs, args.policy, args.episodes)
     error = 1.96 * scores.std(ddof=1) / np.sqrt(len(scores))
     print(f"{envs.world}: mean return {scores.mean():.2f} ± {error:.2f} over {len(scores)} episodes")

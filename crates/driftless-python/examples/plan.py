@@ -49,20 +49,25 @@ def main():
     parser.add_argument("--steps", type=int, default=1, help="sampling steps while planning")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.horizon < 1 or args.rounds < 1 or args.every < 1:
+        parser.error("--horizon, --rounds and --every: expected 1 or more")
+    played = min(args.every, args.horizon)
     rng = np.random.default_rng(args.seed)
     # One game, copied into all places: the first one is played, the others think.
     envs = driftless.make(args.world, args.candidates, steps=args.steps)
+    if envs.axis_names:
+        parser.error(f"{args.world} has axes, and these plans are of actions alone")
     envs.reset(seed=args.seed, options={"start": 0})
     state = envs.same(0)
     total, started = 0.0, time.perf_counter()
-    for frame in range(0, args.frames, args.every):
+    for frame in range(0, args.frames, played):
         promised, actions = plan(envs, state, args.horizon, args.rounds, rng)
         envs.restore(state)
-        for t in range(args.every):
+        for t in range(played):
             _, rewards, terminated, _, _ = envs.step(np.full(envs.num_envs, actions[t]))
             total += rewards[0]
         state = envs.same(0)
-        print(f"frame {frame + args.every}: return {total:.2f}, promised {promised:.2f}")
+        print(f"frame {frame + played}: return {total:.2f}, promised {promised:.2f}")
         if terminated[0]:
             break
     print(f"return {total:.2f} in {time.perf_counter() - started:.0f} s")

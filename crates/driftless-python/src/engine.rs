@@ -16,7 +16,7 @@ use driftless_model::checkpoint::STARTING_CLIPS;
 use driftless_model::starting_clips;
 
 use crate::error::{Error, Result};
-use crate::players::{action_of, clip_of, device};
+use crate::players::{action_of, check_source, clip_of, device, source_of};
 use crate::settings;
 
 /// Predicts the frames of a learned world, one after another.
@@ -25,6 +25,8 @@ pub struct Engine {
     state: Mutex<State>,
     clips: Vec<Clip>,
     image: [usize; 2],
+    /// Where the world is from.
+    source: String,
 }
 
 struct State {
@@ -34,7 +36,11 @@ struct State {
 
 /// Where an engine is.
 #[pyclass(module = "driftless._driftless", frozen)]
-pub struct EngineState(Snapshot);
+pub struct EngineState {
+    snapshot: Snapshot,
+    /// The world that it is of.
+    source: String,
+}
 
 #[pymethods]
 impl Engine {
@@ -197,12 +203,15 @@ impl Engine {
 
     /// The state.
     fn snapshot(&self) -> PyResult<EngineState> {
-        self.with(|state| Ok(EngineState(state.sampler.snapshot()?)))
+        let snapshot = self.with(|state| Ok(state.sampler.snapshot()?))?;
+        let source = self.source.clone();
+        Ok(EngineState { snapshot, source })
     }
 
     /// Returns to a state.
     fn restore(&self, saved: &EngineState) -> PyResult<()> {
-        self.with(|state| Ok(state.sampler.restore(&saved.0)?))
+        check_source(&saved.source, &self.source)?;
+        self.with(|state| Ok(state.sampler.restore(&saved.snapshot)?))
     }
 }
 
@@ -217,6 +226,7 @@ impl Engine {
         Ok(Self {
             clips: starting_clips::read(&folder.join(STARTING_CLIPS), world)?,
             image: world.image,
+            source: source_of(folder),
             state: Mutex::new(State {
                 params: SamplerParams::of_world(world),
                 sampler,

@@ -17,7 +17,7 @@ use driftless_sim::{Player, SimulatedWorld};
 use driftless_worlds::SimulatorKind;
 
 use crate::error::{Error, Result};
-use crate::players::{action_of, check_count, clip_of, learned};
+use crate::players::{action_of, check_count, check_source, clip_of, learned, source_of};
 use crate::remote;
 use crate::settings;
 use crate::state::{Game, Move, MovedGames, SavedGame, State};
@@ -33,6 +33,8 @@ pub struct Games {
 /// What does not change.
 struct About {
     info: DatasetInfo,
+    /// Where the world is from: its folder, its address, or the simulator's name.
+    source: String,
     count: usize,
     starts: usize,
     predicts_reward: bool,
@@ -41,7 +43,11 @@ struct About {
 
 /// Where all games are.
 #[pyclass(module = "driftless._driftless", frozen)]
-pub struct Snapshot(Vec<SavedGame>);
+pub struct Snapshot {
+    games: Vec<SavedGame>,
+    /// The world that they are of.
+    source: String,
+}
 
 /// Frames u8 [N, H, W, 3], rewards f32 [N], and whether the episode ended, bool [N].
 type Frames<'py> = (
@@ -60,7 +66,14 @@ impl Games {
         let params = SamplerParams::of_world(&config);
         let info = DatasetInfo::from(&config);
         let predicts = config.dynamics.outcome > 0;
-        Ok(Self::of(players, threads, params, info, predicts)?)
+        let source = source_of(&folder);
+        Ok(Self::of(
+            players,
+            threads,
+            params,
+            info,
+            (source, predicts),
+        )?)
     }
 
     /// Games of a simulator.
@@ -78,7 +91,8 @@ impl Games {
         };
         let players = (0..count).map(player).collect();
         let params = SamplerParams::default();
-        Ok(Self::of(players, threads, params, info, true)?)
+        let source = name.to_owned();
+        Ok(Self::of(players, threads, params, info, (source, true))?)
     }
 
     /// Games of a world on a server, the first one if no name is given.
@@ -101,8 +115,8 @@ impl Games {
         };
         let players = (0..count).map(player).collect();
         // Threads that wait for the server.
-        let predicts = world.info().ends;
-        Ok(Self::of(players, count, world.params(), info, predicts)?)
+        let about = (format!("{url} {}", info.name), world.info().ends);
+        Ok(Self::of(players, count, world.params(), info, about)?)
     }
 
     /// Name of the world.
@@ -219,25 +233,26 @@ impl Games {
 
     /// Where all games are.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        Ok(py
-            .detach(|| {
-                self.lock()
-                    .and_then(|mut state| open_mut(&mut state)?.snapshot())
-            })
-            .map(Snapshot)?)
+        let games = py.detach(|| {
+            self.lock()
+                .and_then(|mut state| open_mut(&mut state)?.snapshot())
+        })?;
+        Ok(self.snapshot_of(games))
     }
 
     /// The state of one game, in the place of every game.
     fn same(&self, game: usize) -> PyResult<Snapshot> {
         let mut state = self.lock()?;
-        Ok(open_mut(&mut state)?.same(game).map(Snapshot)?)
+        let games = open_mut(&mut state)?.same(game)?;
+        Ok(self.snapshot_of(games))
     }
 
     /// Puts all games where they were.
     fn restore(&self, py: Python<'_>, snapshot: &Snapshot) -> PyResult<()> {
+        check_source(&snapshot.source, &self.about.source)?;
         Ok(py.detach(|| {
             self.lock()
-                .and_then(|mut state| open_mut(&mut state)?.restore(&snapshot.0))
+                .and_then(|mut state| open_mut(&mut state)?.restore(&snapshot.games))
         })?)
     }
 
@@ -254,7 +269,7 @@ impl Games {
         threads: usize,
         params: SamplerParams,
         info: DatasetInfo,
-        predicts_reward: bool,
+        (source, predicts_reward): (String, bool),
     ) -> Result<Self> {
         let first = players.first();
         let about = About {
@@ -262,6 +277,7 @@ impl Games {
             starts: first.map_or(0, |player| player.start_count()),
             label: first.map_or(String::new(), |player| player.label().to_owned()),
             predicts_reward,
+            source,
             info,
         };
         let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -275,6 +291,13 @@ impl Games {
                 params,
             })),
         })
+    }
+
+    fn snapshot_of(&self, games: Vec<SavedGame>) -> Snapshot {
+        Snapshot {
+            games,
+            source: self.about.source.clone(),
+        }
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<State>>> {

@@ -86,6 +86,24 @@ pub fn learned(
     Ok(engines.into_iter().map(player).collect())
 }
 
+/// Where a learned world is from.
+pub fn source_of(folder: &Path) -> String {
+    let whole = folder.canonicalize();
+    whole.as_deref().unwrap_or(folder).display().to_string()
+}
+
+/// Checks that a snapshot is of this world: its numbers would fit any of the same size.
+///
+/// # Errors
+/// Returns an error that names both worlds.
+pub fn check_source(snapshot: &str, world: &str) -> Result<()> {
+    if snapshot == world {
+        return Ok(());
+    }
+    let what = format!("the snapshot is of another world, {snapshot}, expected one of {world}");
+    Err(Error::Value(what))
+}
+
 /// Frames u8 [T, H, W, 3] of this height and width, and the actions and axes that led to them, [T] and [T, A].
 ///
 /// # Errors
@@ -99,7 +117,10 @@ pub fn clip_of(
     let (images, axes) = (images.as_array(), axes.as_array());
     let actions = actions.as_array();
     let expected = [actions.len(), height, width, 3];
-    if images.shape() != expected || actions.is_empty() {
+    if actions.is_empty() {
+        return Err(Error::Value("no frames, expected 1 or more".into()));
+    }
+    if images.shape() != expected {
         let what = format!(
             "images have shape {:?}, expected {expected:?} for {} actions",
             images.shape(),

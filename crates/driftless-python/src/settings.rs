@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 /// Replaces those settings of `params` that a JSON object names.
 ///
 /// # Errors
-/// Returns an error that names a key that does not exist, or a value of another type.
+/// Returns an error that names a key that does not exist, a value of another type or out of its range, or settings that
+/// do not go together.
 pub fn changed(params: &SamplerParams, json: &str) -> Result<SamplerParams> {
     let wrong = |e: serde_json::Error| Error::Value(format!("settings: {e}"));
     let mut all = serde_json::to_value(params).map_err(wrong)?;
@@ -18,7 +19,9 @@ pub fn changed(params: &SamplerParams, json: &str) -> Result<SamplerParams> {
     if let Some(object) = all.as_object_mut() {
         object.extend(changes);
     }
-    serde_json::from_value(all).map_err(wrong)
+    let params: SamplerParams = serde_json::from_value(all).map_err(wrong)?;
+    params.check()?;
+    Ok(params)
 }
 
 /// Settings as a JSON object.

@@ -41,8 +41,10 @@ def test_bad_arguments_are_named():
     engine.reset()
     with pytest.raises(ValueError, match="99"):
         engine.step(99)
-    with pytest.raises(ValueError):
-        engine.reset(images=np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match="shape"):
+        engine.reset(images=np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(TypeError, match="expected uint8"):
+        engine.surprise(np.zeros((64, 64, 3)))
 
 
 def test_agents_are_refused_by_name():
@@ -50,6 +52,8 @@ def test_agents_are_refused_by_name():
         driftless.Agent("maze")
     with pytest.raises(ValueError, match="'trained' or 'cloned'"):
         driftless.Agent("maze", policy="best")
+    with pytest.raises(RuntimeError, match="call begin first"):
+        driftless.Agent("drive").act()
 
 
 @pytest.mark.parametrize("path", ["linear", "cosine"])
@@ -58,7 +62,7 @@ def test_solvers_follow_the_path_to_a_point(path):
     rng = np.random.default_rng(0)
     noise, data = rng.standard_normal((2, 3, 4))
     for solver in ["euler", "midpoint", "heun", "dormand-prince"]:
-        velocity = lambda z, tau: flow.velocity_of_clean(z, data, tau, path).astype(np.float32)
+        velocity = lambda z, tau: flow.velocity_of_clean(z, data, tau, path)
         end = flow.solve(velocity, noise, 200, solver=solver, levels=(0.0, 0.999))
         expected = flow.interpolate(noise, data, 0.999, path)
         assert np.abs(end - expected).max() < 0.02, solver

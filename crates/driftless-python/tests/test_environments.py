@@ -156,15 +156,42 @@ def test_axes_that_do_not_fit_are_refused(axes, error, expected):
 
 def test_settings_are_live(pong):
     assert pong.settings["steps"] == 1
-    pong.set_settings(steps=3, context_signal=0.8)
-    assert pong.settings["steps"] == 3
+    pong.set_settings(steps=np.int64(2), context_signal=0.8)
+    assert pong.settings["steps"] == 2
     with pytest.raises(ValueError, match="stepz"):
         pong.set_settings(stepz=3)
     with pytest.raises(ValueError, match="argument of reset"):
         pong.set_settings(seed=3)
-    pong.set_settings(steps=0)
-    with pytest.raises(ValueError, match="steps"):
-        pong.reset(seed=0)
+    for impossible in [{"steps": 0}, {"temperature": -1.0}, {"context_signal": 2.0}]:
+        with pytest.raises(ValueError, match=next(iter(impossible))):
+            pong.set_settings(**impossible)
+    assert pong.settings["steps"] == 2
+    pong.reset(seed=0)
+
+
+def test_snapshots_are_of_their_world():
+    pong, breakout = (driftless.make(name, num_envs=1, steps=1) for name in ["pong", "breakout"])
+    for envs in [pong, breakout]:
+        envs.reset(seed=0)
+    with pytest.raises(ValueError, match="another world.*pong.*breakout"):
+        breakout.restore(pong.snapshot())
+    engines = [driftless.Engine(name, threads=1) for name in ["pong", "breakout"]]
+    for engine in engines:
+        engine.reset()
+    with pytest.raises(ValueError, match="another world"):
+        engines[1].restore(engines[0].snapshot())
+
+
+def test_frames_and_actions_are_not_converted_silently(pong):
+    frame = np.zeros((1, 64, 64, 3), np.uint8)
+    with pytest.raises(TypeError, match="frames are float64, expected uint8"):
+        pong.start_from(0, frame / 255.0, np.zeros(1, int))
+    with pytest.raises(TypeError, match="actions are float64"):
+        pong.start_from(0, frame, np.full(1, 1.7))
+    with pytest.raises(ValueError, match="action -1 is unknown"):
+        pong.start_from(0, frame, np.full(1, -1))
+    with pytest.raises(ValueError, match="no frames"):
+        pong.start_from(0, frame[:0], np.zeros(0, int))
 
 
 def test_what_does_not_fit_is_refused(pong):

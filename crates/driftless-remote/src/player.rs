@@ -8,8 +8,8 @@ use driftless_data::Action;
 use driftless_engine::{Outcome, SamplerParams, StageTimes};
 use driftless_serve::protocol::Pictures;
 use driftless_sim::{
-    Command, EpisodeCommand, Frame, InputCommand, Message, PlaybackCommand, Player, PlayerSnapshot,
-    SamplerCommand, SimOptions, SimThread,
+    Command, EpisodeCommand, Frame, InputCommand, LinkState, Message, PlaybackCommand, Player,
+    PlayerSnapshot, SamplerCommand, SimOptions, SimThread,
 };
 
 use crate::{Error, RemoteWorld, Result, game};
@@ -18,6 +18,9 @@ use crate::{Error, RemoteWorld, Result, game};
 const LOOK: Duration = Duration::from_millis(20);
 /// The longest time for a frame, in which a broken link may come back.
 const FRAME: Duration = Duration::from_secs(120);
+
+/// Why parameters were refused, and those that hold.
+type Refused = (String, SamplerParams);
 
 /// A game on a server that goes on only when it is told to.
 pub struct RemotePlayer {
@@ -170,7 +173,13 @@ impl RemotePlayer {
     fn await_frame(&mut self, number: u64, clip: Option<usize>) -> driftless_sim::Result<()> {
         let awaited = self.next_frame(number, clip);
         match awaited {
-            Ok(frame) => self.last = Some(frame),
+            Ok((frame, refused)) => {
+                self.last = Some(frame);
+                if let Some((reason, active)) = refused {
+                    self.params = active;
+                    return Err(driftless_sim::Error::Argument(reason));
+                }
+            }
             Err(error) => {
                 // Whoever starts again gets a new game.
                 self.last = None;
@@ -181,14 +190,16 @@ impl RemotePlayer {
         Ok(())
     }
 
-    fn next_frame(&self, number: u64, clip: Option<usize>) -> Result<Frame> {
+    /// The frame, and which parameters were refused, with those that it was made with.
+    fn next_frame(&self, number: u64, clip: Option<usize>) -> Result<(Frame, Option<Refused>)> {
+        let mut refused = None;
         // After a broken link, the frame that was shown last comes once more.
         let known = self.last.as_ref().map(|frame| frame.position);
         let since = Instant::now();
         while let Some(game) = &self.game
             && since.elapsed() < FRAME
         {
-            check_messages(game)?;
+            self.hear(game, &mut refused)?;
             match game.frames().recv_timeout(LOOK) {
                 Ok(frame) if Some(frame.position) == known => {
                     // The wish to start may have been lost with the link.
@@ -198,13 +209,13 @@ impl RemotePlayer {
                 }
                 Ok(frame) if frame.number == number => {
                     // What was refused was said before the frame that was made without it.
-                    check_messages(game)?;
-                    return Ok(frame);
+                    self.hear(game, &mut refused)?;
+                    return Ok((frame, refused));
                 }
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // Its last words say why.
-                    check_messages(game)?;
+                    self.hear(game, &mut refused)?;
                     break;
                 }
             }
@@ -214,28 +225,30 @@ impl RemotePlayer {
             waited: FRAME,
         })
     }
+
+    /// Looks at what the server says.
+    fn hear(&self, game: &SimThread, refused: &mut Option<Refused>) -> Result<()> {
+        for message in game.messages().try_iter() {
+            match message {
+                Message::Failed { reason, .. } => {
+                    return Err(driftless_sim::Error::Remote(reason).into());
+                }
+                Message::ParamsRejected { reason, active } => *refused = Some((reason, active)),
+                Message::Link(LinkState::Lost { reason, .. }) => {
+                    tracing::warn!("{reason}; trying again");
+                }
+                Message::Link(LinkState::Up) => tracing::info!("{}: connected again", self.label),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for RemotePlayer {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-/// Looks at what the server says.
-fn check_messages(game: &SimThread) -> Result<()> {
-    for message in game.messages().try_iter() {
-        match message {
-            Message::Failed { reason, .. } => {
-                return Err(driftless_sim::Error::Remote(reason).into());
-            }
-            Message::ParamsRejected { reason, .. } => {
-                return Err(driftless_sim::Error::Argument(reason).into());
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The error as this crate's users' threads report it.

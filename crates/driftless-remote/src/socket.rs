@@ -10,14 +10,14 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
-use tokio_rustls::rustls;
+use tokio_rustls::rustls::{self, CertificateError};
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::server::{RemoteServer, Timing};
-use crate::{Error, Result, check};
+use crate::{Error, Result, check, trust};
 
 /// The longest words of a server, in bytes.
 pub const WORDS_BYTES: usize = 1 << 20;
@@ -273,7 +273,7 @@ fn insecure(server: &str, error: &io::Error) -> Error {
     match inner {
         Some(rustls::Error::InvalidCertificate(reason)) => Error::Certificate {
             server,
-            reason: reason.to_string(),
+            reason: distrust(reason),
         },
         Some(rustls::Error::InvalidMessage(_)) => Error::Refused {
             server,
@@ -283,6 +283,23 @@ fn insecure(server: &str, error: &io::Error) -> Error {
             server,
             reason: format!("no TLS: {error}"),
         },
+    }
+}
+
+/// Why a certificate is not trusted.
+fn distrust(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "no authority that is trusted has signed it (--ca FILE names another)".into()
+        }
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the authority that it names has not signed it".into()
+        }
+        CertificateError::Other(other) if other.to_string() == trust::AUTHORITY => {
+            "it is that of an authority, not of a server (--ca FILE trusts it nevertheless)".into()
+        }
+        error => error.to_string(),
     }
 }
 
@@ -303,6 +320,10 @@ fn broken(server: &str, error: WsError) -> Error {
                     .into(),
                 status => format!("it answers with the status {status}"),
             };
+            return Error::Refused { server, reason };
+        }
+        WsError::Protocol(ProtocolError::HttparseError(_)) => {
+            let reason = "it does not answer in HTTP; wss:// is with TLS".into();
             return Error::Refused { server, reason };
         }
         WsError::Http(answer) => format!("it answers with the status {}", answer.status()),

@@ -105,7 +105,8 @@ fn impossible_wishes_of_a_player_are_named() {
     };
     let refused = player.step(1.into(), &greedy).map(|_| ());
     assert!(said(refused).contains("expected 1 to 16 on this server"));
-    // It can be played again.
+    // The game goes on with other parameters, and can be played again.
+    player.step(1.into(), &params).unwrap();
     player.start(0, &params).unwrap();
     player.step(1.into(), &params).unwrap();
 }

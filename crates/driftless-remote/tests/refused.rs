@@ -109,6 +109,44 @@ fn certificate_must_fit() {
 }
 
 #[test]
+fn servers_own_certificate_may_be_an_authoritys() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = |host: &str| {
+        let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let files = ["crt", "key"].map(|kind| folder.path().join(format!("{host}.ca.{kind}")));
+        std::fs::write(&files[0], params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        let [certificate, key] = files;
+        (certificate, key)
+    };
+    let own = authority("localhost");
+    let (other, _) = authority("elsewhere.example");
+    let server = Running::start(ServerOptions {
+        tls: Some(own.clone()),
+        ..options()
+    });
+    let port = server.address.port();
+    let secure = format!("wss://localhost:{port}");
+    assert_eq!(worlds(&secure, None, Some(&own.0)).unwrap().len(), 2);
+    for (address, ca, expected) in [
+        (&secure, None, "--ca FILE"),
+        (&secure, Some(&other), "--ca FILE"),
+        (
+            &format!("wss://127.0.0.1:{port}"),
+            Some(&own.0),
+            "not valid for name",
+        ),
+    ] {
+        let error = worlds(address, None, ca.map(PathBuf::as_path)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let plain = worlds(&format!("ws://localhost:{port}"), None, None).unwrap_err();
+    assert!(plain.to_string().contains("wss:// is with TLS"), "{plain}");
+}
+
+#[test]
 fn server_without_tls_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, _) = certificate(folder.path(), "localhost");

@@ -274,16 +274,19 @@ impl Connection {
                 pictures,
                 paused,
             } => {
-                // The game before, if there is one, ends.
-                self.leave();
-                let seat = self.hub.join(&Join {
+                let join = Join {
                     world,
                     clip,
                     seed,
                     settings,
                     pictures,
                     paused,
-                });
+                };
+                let seat = self.hub.join(&join, self.seat.as_ref());
+                if seat.is_ok() {
+                    // The game before, if there is one, ends.
+                    self.leave();
+                }
                 self.sit_down(seat).await
             }
             Request::Resume { game } => {
@@ -315,7 +318,7 @@ impl Connection {
     /// Ends the player's game.
     fn leave(&mut self) {
         if let Some(seat) = self.seat.take() {
-            seat.request(Request::Leave {});
+            seat.leave();
         }
     }
 

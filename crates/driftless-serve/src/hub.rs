@@ -57,6 +57,15 @@ struct Place {
     task: TaskId,
     controls: Sender<Control>,
     world: Arc<ServedWorld>,
+    /// Whether its player has left it, and it is only written down.
+    left: bool,
+}
+
+impl Places {
+    /// Games that are played.
+    fn played(&self) -> usize {
+        self.games.values().filter(|place| !place.left).count()
+    }
 }
 
 /// A player's end of a game.
@@ -130,7 +139,7 @@ impl Hub {
 
     /// Games that are played, those without a link included.
     pub fn players(&self) -> usize {
-        self.places().games.len()
+        self.places().played()
     }
 
     /// The most games.
@@ -146,12 +155,16 @@ impl Hub {
             .collect()
     }
 
-    /// Begins a game.
+    /// Begins a game, for which the player leaves the one of `seat`, if there is one, afterwards.
     ///
     /// # Errors
     /// Returns a sentence for the player if the world, the clip or a setting does not exist, or if all places are
     /// taken.
-    pub fn join(self: &Arc<Self>, join: &Join) -> std::result::Result<Seat, String> {
+    pub fn join(
+        self: &Arc<Self>,
+        join: &Join,
+        seat: Option<&Seat>,
+    ) -> std::result::Result<Seat, String> {
         let world = self
             .worlds
             .iter()
@@ -199,7 +212,11 @@ impl Hub {
         if places.closed {
             return Err("the server is closing".into());
         }
-        if places.games.len() >= self.max_players {
+        let own = seat.and_then(|seat| places.games.get(&seat.key));
+        let others = places.played() - usize::from(own.is_some_and(|place| !place.left));
+        let is_full = others >= self.max_players;
+        // Games that are being written down have a limit, too.
+        if is_full || places.games.len() > 2 * self.max_players {
             self.metrics.refuse(Refusal::Full);
             let most = self.max_players;
             return Err(format!("all {most} places are taken; try again later"));
@@ -210,9 +227,10 @@ impl Hub {
             task,
             controls: controls.clone(),
             world: Arc::clone(&world),
+            left: false,
         };
         places.games.insert(key.clone(), place);
-        let (name, players) = (&world.info().name, places.games.len());
+        let (name, players) = (&world.info().name, places.played());
         tracing::info!(world = name, players, "a game begins");
         drop(places);
         count(&self.metrics.games, 1);
@@ -308,6 +326,14 @@ impl Seat {
     /// Passes on what the player asks for.
     pub fn request(&self, request: Request) {
         self.tell(Control::Request(request, Instant::now()));
+    }
+
+    /// Ends the game; its place is free at once.
+    pub fn leave(self) {
+        if let Some(place) = self.hub.places().games.get_mut(&self.key) {
+            place.left = true;
+        }
+        self.request(Request::Leave {});
     }
 
     fn tell(&self, control: Control) {

@@ -173,6 +173,33 @@ fn leaving_frees_the_place() {
 }
 
 #[test]
+fn refused_joins_leave_the_game_alone() {
+    let server = Running::start(ServerOptions {
+        max_players: 1,
+        ..options()
+    });
+    let mut player = server.player();
+    let no_clip = Request::Join {
+        world: "maze".into(),
+        clip: 999,
+        seed: None,
+        settings: serde_json::Map::new(),
+        pictures: Pictures::Png,
+        paused: false,
+    };
+    for impossible in [common::join("nowhere"), no_clip] {
+        player.say(&impossible);
+        while !matches!(player.reply(), Reply::Refused { .. }) {}
+        player.frame();
+    }
+    // Another world takes the place of the first: it needs no second one.
+    player.say(&common::join("maze"));
+    while !matches!(player.reply(), Reply::Joined { world, .. } if world == "maze") {}
+    player.frame();
+    server.await_metric("driftless_players", |players| players == 1);
+}
+
+#[test]
 fn shutdown_ends_games_and_saves_recordings() {
     let folder = tempfile::tempdir().unwrap();
     let recordings = Recordings {

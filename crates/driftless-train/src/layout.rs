@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use driftless_data::PathError as _;
+use driftless_data::cells;
+use driftless_data::layout::checkpoint::CONFIG;
+use driftless_data::layout::dataset;
 
 use super::TrainStage;
 use crate::{Error, Result};
@@ -68,6 +71,46 @@ impl RunLayout {
             Some(path) => read(path),
             None if own.exists() => read(&own),
             None => Ok(T::default()),
+        }
+    }
+
+    /// Checks that a new run in this folder overwrites nothing: no saved state of these stages, none of these `weights`
+    /// of a checkpoint, no settings of another kind of run, which `read` does not understand, and no dataset.
+    ///
+    /// # Errors
+    /// Returns an error that names what is there.
+    pub(crate) fn check_new<T>(
+        &self,
+        stages: &[TrainStage],
+        weights: &[&str],
+        read: impl Fn(&Path) -> Result<T>,
+    ) -> Result<()> {
+        for &stage in stages {
+            self.state(stage).check_unused()?;
+        }
+        let refuse = |path: &Path, what: &str| {
+            let what = format!("{what}; use another --out to start a new run");
+            Err(Error::invalid(path, what))
+        };
+        for file in [dataset::INFO, cells::INFO, CONFIG] {
+            if self.root.join(file).exists() {
+                return refuse(
+                    &self.root,
+                    &format!("holds {file}, expected a run or nothing"),
+                );
+            }
+        }
+        let checkpoint = self.checkpoint();
+        for path in weights.iter().map(|file| checkpoint.join(file)) {
+            if path.exists() {
+                return refuse(&path, "is there already");
+            }
+        }
+        match self.settings() {
+            own if own.exists() && read(&own).is_err() => {
+                refuse(&own, "holds no settings of such a run")
+            }
+            _ => Ok(()),
         }
     }
 

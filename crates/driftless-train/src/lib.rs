@@ -56,6 +56,7 @@ mod random;
 pub mod ranks;
 mod run;
 mod run_lock;
+mod same_config;
 mod settings;
 mod shards;
 pub mod speed;

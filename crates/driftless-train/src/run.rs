@@ -245,13 +245,21 @@ impl RunContext {
     /// What is known before the data is read, which takes long; checks it, and makes no folder.
     fn new(options: &TrainOptions) -> Result<(Self, Source)> {
         let layout = RunLayout::new(&options.out);
-        let settings = read_settings(options, &layout)?;
         if !options.resume {
-            let stages = options.stages.iter();
-            stages
-                .map(|&stage| layout.state(stage))
-                .try_for_each(|files| files.check_unused())?;
+            let weights: Vec<_> = options
+                .stages
+                .iter()
+                .map(|stage| match stage {
+                    TrainStage::Tokenizer => checkpoint::TOKENIZER,
+                    _ => checkpoint::DYNAMICS,
+                })
+                .collect();
+            let base = TrainSettings::preset(options.preset.unwrap_or_default());
+            layout.check_new(&options.stages, &weights, |own| {
+                TrainSettings::read(own, &base)
+            })?;
         }
+        let settings = read_settings(options, &layout)?;
         let source = Source::open(options)?;
         let world = settings
             .world(source.info())

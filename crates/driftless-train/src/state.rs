@@ -59,10 +59,18 @@ pub fn write(
 /// # Errors
 /// Returns the error of the newer file if neither can be read.
 pub fn read(files: &StateFiles) -> Result<(BTreeMap<String, Tensor>, TrainingCounters)> {
-    match read_file(&files.current()) {
-        Ok(state) => Ok(state),
-        Err(error) => read_file(&files.previous()).map_err(|_| error),
+    let error = match read_file(&files.current()) {
+        Ok(state) => return Ok(state),
+        Err(error) => error,
+    };
+    let Ok(state) = read_file(&files.previous()) else {
+        return Err(error);
+    };
+    if files.current().exists() {
+        let step = state.1.step;
+        tracing::warn!("{error}; going on from the state before it, of step {step}");
     }
+    Ok(state)
 }
 
 fn read_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, TrainingCounters)> {

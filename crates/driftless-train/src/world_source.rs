@@ -10,10 +10,10 @@ use driftless_model::checkpoint::CONFIG;
 use crate::layout::RunLayout;
 use crate::{Error, Result};
 
-/// Where the world is: the given folder, or the run's own checkpoint. `what` says what it is for.
+/// Where the world is: the given folder or, of a run that is resumed, its own checkpoint. `what` says what it is for.
 ///
 /// # Errors
-/// Returns an error if a new run is given none.
+/// Returns an error if a new run is given none, if there is no run to resume, or if the run has begun with another world.
 pub(super) fn world_folder(
     given: Option<&Path>,
     resume: bool,
@@ -21,12 +21,32 @@ pub(super) fn world_folder(
     what: &str,
 ) -> Result<PathBuf> {
     let own = layout.checkpoint();
-    if resume && own.join(CONFIG).is_file() {
-        return Ok(own);
+    if let Some(given) = given {
+        check_same_world(given, &own)?;
     }
-    given
-        .map(Path::to_owned)
-        .ok_or_else(|| Error::Argument(format!("a new run needs --world, {what}")))
+    match given {
+        _ if resume && own.join(CONFIG).is_file() => Ok(own),
+        _ if resume => {
+            let what = "holds no run to resume, expected the --out of one";
+            Err(Error::invalid(layout.root(), what))
+        }
+        Some(given) => Ok(given.to_owned()),
+        None => Err(Error::Argument(format!("a new run needs --world, {what}"))),
+    }
+}
+
+/// Checks that what a run's checkpoint holds of a world is of this one.
+fn check_same_world(world: &Path, checkpoint: &Path) -> Result<()> {
+    for file in NEEDED {
+        let (given, own) = (world.join(file), checkpoint.join(file));
+        let both = given.is_file() && own.is_file();
+        if both && read_source(&given, u64::MAX)? != read_source(&own, u64::MAX)? {
+            let world = world.display();
+            let what = format!("is not that of {world}, expected the same world, or another --out");
+            return Err(Error::invalid(&own, what));
+        }
+    }
+    Ok(())
 }
 
 /// Copies a world into a run's checkpoint, so that the checkpoint can be played. What is there stays.

@@ -294,6 +294,7 @@ fn learns_every_prediction_and_path() {
         let error = train(&other).unwrap_err().to_string();
         assert!(error.contains("prediction, path"), "{error}");
         std::fs::remove_dir_all(folder.path().join("run/dynamics")).unwrap();
+        std::fs::remove_file(checkpoint.join("dynamics.safetensors")).unwrap();
     }
 }
 

@@ -55,6 +55,39 @@ impl Default for AgentEvalOptions {
     }
 }
 
+impl AgentEvalOptions {
+    /// How agents plan, if they do.
+    fn plan(&self) -> Option<PlanSettings> {
+        (self.planned_frames > 0).then(|| PlanSettings {
+            budget: self.planned_frames,
+            ..PlanSettings::default()
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Argument(what));
+        if self.episodes < 2 {
+            return wrong(format!(
+                "episodes is {}, expected at least 2",
+                self.episodes
+            ));
+        }
+        if self.frames == 0 {
+            return wrong("episode-frames is 0, expected at least 1".into());
+        }
+        match self.plan() {
+            Some(plan) if plan.candidates() == 0 => {
+                let least = 2 * plan.horizon * plan.rounds;
+                wrong(format!(
+                    "planned-frames is {}, expected 0 or at least {least}: two plans of {} frames, in {} rounds",
+                    self.planned_frames, plan.horizon, plan.rounds
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How the policies did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentReport {
@@ -141,18 +174,17 @@ pub fn run(
     tick: Tick,
 ) -> Result<AgentReport> {
     let kind = simulator(sampler)?;
-    if options.episodes < 2 || options.frames == 0 {
-        let what = "expected at least 2 episodes of at least 1 frame";
-        return Err(Error::Argument(what.into()));
-    }
+    options.check()?;
+    // Dreams are set beside as many real frames.
+    let options = &AgentEvalOptions {
+        dreamt_frames: options.dreamt_frames.min(options.frames),
+        ..*options
+    };
     let mut batch = Batch::of(sampler, options.episodes, options.threads)?;
     for game in batch.games_mut() {
         Agent::attach(game)?;
     }
-    let plan = (options.planned_frames > 0).then(|| PlanSettings {
-        budget: options.planned_frames,
-        ..PlanSettings::default()
-    });
+    let plan = options.plan();
     // Episodes and dreams of the cloned and the trained policy, and episodes that are planned.
     let of_agent = 4 + usize::from(plan.is_some());
     let progress = Progress {

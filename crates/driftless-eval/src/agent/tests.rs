@@ -113,3 +113,44 @@ fn scripted_driver_beats_random_actions() {
     };
     assert!(played(Policy::Scripted) > played(Policy::Random) + 3.0);
 }
+
+#[test]
+fn impossible_measures_are_named() {
+    let sampler = sampler("maze");
+    let error = |change: &dyn Fn(&mut AgentEvalOptions)| {
+        let mut options = options(1);
+        change(&mut options);
+        run(&sampler, &[], &options, &|_, _| true)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        error(&|o| o.episodes = 1),
+        "episodes is 1, expected at least 2"
+    );
+    assert_eq!(
+        error(&|o| o.frames = 0),
+        "episode-frames is 0, expected at least 1"
+    );
+    let text = error(&|o| o.planned_frames = 39);
+    assert!(
+        text.starts_with("planned-frames is 39, expected 0 or at least 40"),
+        "{text}"
+    );
+}
+
+#[test]
+fn dreams_are_as_long_as_episodes() {
+    let sampler = sampler("maze");
+    let agents = [agent(sampler.world(), 1)];
+    let measure = |dreamt_frames| {
+        let options = AgentEvalOptions {
+            dreamt_frames,
+            ..options(1)
+        };
+        run(&sampler, &agents, &options, &|_, _| true).unwrap()
+    };
+    let longer = measure(60);
+    assert_eq!(longer.dreamt_frames, 6);
+    assert!(longer == measure(6));
+}

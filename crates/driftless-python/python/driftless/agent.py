@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from ._driftless import Agent as _Agent
+from .arrays import as_frames
 from .worlds import find_world
 
 
@@ -38,6 +39,7 @@ class Agent:
         threads: int = 1,
     ):
         self._agent = _Agent(find_world(world), policy, planned_frames, seed, threads)
+        self._has_begun = False
 
     @property
     def actions(self) -> list[str]:
@@ -51,27 +53,42 @@ class Agent:
 
     def begin(self, image: np.ndarray) -> None:
         """Shows the first frame of an episode, uint8 ``(height, width, 3)``."""
-        self._agent.begin(np.ascontiguousarray(image, np.uint8))
+        self._agent.begin(as_frames(image))
+        self._has_begun = True
 
     def see(self, image: np.ndarray, action: int) -> None:
         """Shows the frame that ``action`` led to, uint8 ``(height, width, 3)``."""
-        self._agent.see(np.ascontiguousarray(image, np.uint8), action)
+        self._check_begun()
+        self._agent.see(as_frames(image), action)
 
     def act(self) -> int:
-        """The next action."""
-        return self._agent.decide()[0]
+        """The next action.
+
+        Raises:
+            RuntimeError: before :meth:`begin`.
+        """
+        return self._decide()[0]
 
     @property
     def probabilities(self) -> np.ndarray:
         """The probability of each next action, float32 ``(actions,)``."""
-        return np.array(self._agent.decide()[1], np.float32)
+        return np.array(self._decide()[1], np.float32)
 
     @property
     def value(self) -> float:
         """The discounted return that the agent expects from here on."""
-        return self._agent.decide()[2]
+        return self._decide()[2]
 
     @property
     def reward(self) -> float:
         """The reward that the agent reads from the last frame."""
+        self._check_begun()
         return self._agent.reward()
+
+    def _decide(self) -> tuple[int, list[float], float]:
+        self._check_begun()
+        return self._agent.decide()
+
+    def _check_begun(self) -> None:
+        if not self._has_begun:
+            raise RuntimeError("the agent has seen no frame yet: call begin first")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ._driftless import Engine as _Engine
 from ._driftless import EngineState
+from .arrays import as_actions, as_frames, as_json
 from .worlds import find_world
 
 
@@ -67,7 +68,7 @@ class Engine:
     def set_settings(self, **settings: Any) -> None:
         """Changes sampler settings from the next frame on."""
         if settings:
-            self._engine.change_settings(json.dumps(settings))
+            self._engine.change_settings(as_json(settings))
 
     def reset(
         self,
@@ -90,13 +91,13 @@ class Engine:
         if images is None:
             self._engine.reset(start)
         else:
-            images = np.ascontiguousarray(images, np.uint8)
+            images = as_frames(images)
             if actions is None:
                 actions = np.zeros(len(images), np.uint32)
             if axes is None:
                 axes = np.zeros((len(images), 0))
             axes = np.ascontiguousarray(axes, np.float32)
-            self._engine.reset_to(images, np.ascontiguousarray(actions, np.uint32), axes)
+            self._engine.reset_to(images, as_actions(actions), axes)
         return self.image
 
     @property
@@ -127,11 +128,11 @@ class Engine:
         self, image: np.ndarray, action: int = 0, axes: Sequence[float] | None = None
     ) -> float:
         """How surprising a frame would be as the next one: mean squared error of its predicted latent."""
-        return self._engine.surprise(np.ascontiguousarray(image, np.uint8), action, axes)
+        return self._engine.surprise(as_frames(image), action, axes)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Latents of frames: uint8 ``(N, height, width, 3)`` to float32 ``(N, numbers)``."""
-        return self._engine.encode(np.ascontiguousarray(images, np.uint8))
+        return self._engine.encode(as_frames(images))
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Frames of latents: float32 ``(N, numbers)`` to uint8 ``(N, height, width, 3)``."""

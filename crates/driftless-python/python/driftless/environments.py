@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from ._driftless import Games, Snapshot
+from .arrays import as_actions, as_frames, as_json
 from .worlds import SIMULATORS, find_world
 
 _SEEDS = 2**63
@@ -165,13 +166,13 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         """Changes sampler settings from the next frame on.
 
         Raises:
-            ValueError: if there is no such setting, or its value has another type.
+            ValueError: if there is no such setting, or its value has another type or is out of its range.
         """
         self._check_open()
         if "seed" in settings:
             raise ValueError("the seed is an argument of reset, not a setting")
         if settings:
-            self._games.change_settings(json.dumps(settings))
+            self._games.change_settings(as_json(settings))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -268,8 +269,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             The frames of all games.
         """
         self._check_open()
-        images = np.ascontiguousarray(images, np.uint8)
-        actions = np.ascontiguousarray(actions, np.uint32)
+        images = as_frames(images)
+        actions = as_actions(actions)
         axes = np.zeros((len(images), 0)) if axes is None else axes
         axes = np.ascontiguousarray(axes, np.float32)
         self._games.start_from(game, images, actions, axes, seed)

@@ -57,7 +57,7 @@ def solve(
     """Integrates dz/dtau = velocity(z, tau) between two signal levels.
 
     Args:
-        velocity: takes z, float32 in the shape of `start`, and tau; returns an array of the same kind.
+        velocity: takes z, float32 in the shape of `start`, and tau; returns an array of the same shape.
         start: the state at the first level.
         steps: their number.
         solver: ``euler``, ``midpoint``, ``heun`` or ``dormand-prince``.
@@ -65,4 +65,8 @@ def solve(
         levels: the first and the last level. Falling ones go from data to noise.
     """
     start = np.ascontiguousarray(start, np.float32)
-    return _driftless.solve(velocity, start, steps, solver, shift, levels)
+
+    def as_float32(z: np.ndarray, tau: float) -> np.ndarray:
+        return np.ascontiguousarray(velocity(z, tau), np.float32)
+
+    return _driftless.solve(as_float32, start, steps, solver, shift, levels)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use driftless_agent::config::{AGENT_CONFIG, FORMAT_VERSION};
+use driftless_agent::config::{AGENT_CONFIG, AGENT_WEIGHTS, FORMAT_VERSION};
 use driftless_agent::objective::recorded_returns;
 use driftless_agent::{
     Agent, AgentConfig, AgentPlayer, AgentPolicy, FeatureShape, TwoHot, symexp, symlog,
@@ -28,6 +28,7 @@ use crate::optimizer::Optimizer;
 use crate::progress::{TrainOutcome, TrainProgress};
 use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
+use crate::same_config::same_config;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
 use crate::world_source::{copy_world, world_folder};
 use crate::{Error, Result, TrainStage};
@@ -68,16 +69,16 @@ pub struct AgentOptions {
 pub fn run_agent(options: &AgentOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
+    if !options.resume {
+        let stages = [TrainStage::Cloning, TrainStage::Imagination];
+        layout.check_new(&stages, &[AGENT_WEIGHTS], AgentSettings::read)?;
+    }
     let mut settings = layout.read_settings(options.config.as_deref(), AgentSettings::read)?;
     settings.seed = options.seed.unwrap_or(settings.seed);
-    if !options.resume {
-        for stage in [TrainStage::Cloning, TrainStage::Imagination] {
-            layout.state(stage).check_unused()?;
-        }
-    }
     let what = "the world that the agent plays";
     let source = world_folder(options.world.as_deref(), options.resume, &layout, what)?;
     let world = read_config(&source)?;
+    check_world(&source, &world)?;
     RunLock::check(&layout)?;
     let memory = (settings.memory_gib * f64::from(1 << 30)) as u64;
     let store = read_data(options, &world, &layout, memory)?;
@@ -191,6 +192,20 @@ impl AgentRun<'_> {
     }
 }
 
+/// Checks that an agent can learn in a world.
+fn check_world(source: &Path, world: &WorldConfig) -> Result<()> {
+    let what = if world.dynamics.outcome == 0 {
+        "predicts neither reward nor end (outcome = 0), which an agent learns from".to_owned()
+    } else if !world.axes.is_empty() {
+        let axes: Vec<_> = world.axes.iter().map(|axis| axis.name.as_str()).collect();
+        let axes = axes.join(", ");
+        format!("has the axes {axes}, which agents do not move: expected a world with keys alone")
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(source, what))
+}
+
 /// Reads the episodes, and checks that they are of the world.
 fn read_data(
     options: &AgentOptions,
@@ -216,6 +231,13 @@ fn read_data(
         store.add(&options.data, options.skip_bad)?;
         let open = |episode: &EpisodeLabels| episode.ends.iter().any(|end| *end < 0.5);
         if store.episodes.iter().any(open) {
+            let mut rewards = store.episodes.iter().flat_map(|e| &e.rewards);
+            if rewards.all(|reward| *reward == 0.0) {
+                let data = options.data.display();
+                tracing::warn!(
+                    "{data} holds no reward: the agent will have nothing to learn but the play"
+                );
+            }
             return Ok(store);
         }
         "holds no frame after which an episode goes on".to_owned()
@@ -252,12 +274,8 @@ fn describe(world: &WorldConfig, settings: &AgentSettings, store: &FrameStore) -
 
 /// Checks, before anything is written, that a resumed run keeps its heads.
 fn check_same(checkpoint: &Path, config: &AgentConfig) -> Result<()> {
-    if AgentConfig::read(checkpoint)? == *config {
-        return Ok(());
-    }
-    let what =
-        "the settings or the dataset do not match this run's; use another --out to start a new run";
-    Err(Error::invalid(checkpoint.join(AGENT_CONFIG), what))
+    let path = checkpoint.join(AGENT_CONFIG);
+    same_config(&path, &AgentConfig::read(checkpoint)?, config)
 }
 
 /// Creates the run's folders; copies the world, so that the checkpoint can be played.

@@ -143,9 +143,87 @@ fn resumed_run_keeps_its_heads() {
         ..first
     };
     let error = run_agent(&other, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("agent.json"), "{error}");
+    assert!(
+        error.contains("agent.json") && error.contains("`distances` is 8, expected 2"),
+        "{error}"
+    );
     let settings = AgentConfig::read(&other.out.join("checkpoint")).unwrap();
     assert_eq!(settings.hidden, 8);
+}
+
+#[test]
+fn runs_keep_their_world() {
+    let root = tempfile::tempdir().unwrap();
+    let first = AgentOptions {
+        max_steps: Some(1),
+        ..prepare(root.path())
+    };
+    let resumed = |out: &str| AgentOptions {
+        out: root.path().join(out),
+        resume: true,
+        ..first.clone()
+    };
+    let error = run_agent(&resumed("run"), &mut ()).unwrap_err().to_string();
+    assert!(error.contains("holds no run to resume"), "{error}");
+    let finished = TrainOutcome::Finished;
+    assert_eq!(run_agent(&first, &mut ()).unwrap(), finished);
+    // The world may be named again, but not another one.
+    assert_eq!(run_agent(&resumed("run"), &mut ()).unwrap(), finished);
+    let drive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/drive");
+    let other = AgentOptions {
+        world: Some(drive),
+        ..resumed("run")
+    };
+    let error = run_agent(&other, &mut ()).unwrap_err().to_string();
+    assert!(
+        error.contains("run/checkpoint") && error.contains("expected the same world"),
+        "{error}"
+    );
+}
+
+#[test]
+fn worlds_that_teach_nothing_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let options = prepare(root.path());
+    let checkpoints = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints");
+    let world = |name: &str| AgentOptions {
+        world: Some(checkpoints.join(name)),
+        ..options.clone()
+    };
+    let error = run_agent(&world("steer"), &mut ()).unwrap_err().to_string();
+    assert!(error.contains("agents do not move"), "{error}");
+    assert!(!options.out.exists());
+}
+
+#[test]
+fn new_runs_overwrite_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let options = prepare(root.path());
+    let error = |out: &Path| {
+        let options = AgentOptions {
+            out: out.to_owned(),
+            ..options.clone()
+        };
+        run_agent(&options, &mut ()).unwrap_err().to_string()
+    };
+    let into_data = error(&options.data);
+    assert!(into_data.contains("holds dataset.json"), "{into_data}");
+    let out = options.out.clone();
+    let checkpoint = out.join("checkpoint");
+    std::fs::create_dir_all(&checkpoint).unwrap();
+    // The settings of another kind of run.
+    let settings = out.join("settings.toml");
+    std::fs::write(&settings, "[tokenizer_shape]\n").unwrap();
+    let mixed = error(&out);
+    assert!(mixed.contains("no settings of such a run"), "{mixed}");
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::write(checkpoint.join("agent.safetensors"), "mine").unwrap();
+    let agent = error(&out);
+    assert!(
+        agent.contains("agent.safetensors: is there already"),
+        "{agent}"
+    );
+    assert_eq!(weights(&options), b"mine");
 }
 
 #[test]

@@ -31,6 +31,7 @@ use crate::optimizer::Optimizer;
 use crate::progress::{TrainOutcome, TrainProgress};
 use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
+use crate::same_config::same_config;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainData, TrainLoop};
 use crate::warm_start::load_weights;
 use crate::world_source::{copy_world, world_folder};
@@ -90,12 +91,12 @@ pub(super) fn run_with(
 ) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
-    let settings = read_settings(options, &layout)?;
     if !options.resume {
-        for stage in [TrainStage::ClipActions, TrainStage::Clip] {
-            layout.state(stage).check_unused()?;
-        }
+        let stages = [TrainStage::ClipActions, TrainStage::Clip];
+        let weights = [CLIP_WEIGHTS, CLIP_ACTION_WEIGHTS];
+        layout.check_new(&stages, &weights, ClipSettings::read)?;
     }
+    let settings = read_settings(options, &layout)?;
     let device = candle_device(options.device)?;
     let what = "the world whose tokenizer encodes the frames";
     let source = world_folder(options.world.as_deref(), options.resume, &layout, what)?;
@@ -373,11 +374,7 @@ fn check_same(path: &Path, config: &ClipConfig) -> Result<()> {
     // A run from before plans actions from now on.
     let planned = old.action_network.take();
     old.action_network = planned.or_else(|| config.action_network.clone());
-    if old != *config {
-        let what = "the settings or the captions do not match this run's; use another --out to start a new run";
-        return Err(Error::invalid(path, what));
-    }
-    Ok(())
+    same_config(path, &old, config)
 }
 
 /// Creates the run's folders; copies the world, so that the checkpoint can be played.

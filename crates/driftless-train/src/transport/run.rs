@@ -14,6 +14,7 @@ use super::task::{Previews, TransportTask};
 use crate::optimizer::Optimizer;
 use crate::ranks::Ranks;
 use crate::run_lock::RunLock;
+use crate::same_config::same_config;
 use crate::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use crate::warm_start::load_weights;
 use crate::{Error, Result, RunLayout, TrainOutcome, TrainProgress, TrainStage};
@@ -53,10 +54,11 @@ pub fn run_transport(
 ) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
-    let settings = read_settings(options, &layout)?;
     if !options.resume {
-        layout.state(TrainStage::Transport).check_unused()?;
+        let stages = [TrainStage::Transport];
+        layout.check_new(&stages, &[WEIGHTS], TransportSettings::read)?;
     }
+    let settings = read_settings(options, &layout)?;
     RunLock::check(&layout)?;
     let data = CellDataset::read(&options.data)?;
     let config = describe(&data, &settings);
@@ -186,11 +188,7 @@ fn check_start(folder: &Path, config: &TransportConfig) -> Result<()> {
 fn check_same(path: &Path, config: &TransportConfig) -> Result<()> {
     let mut old = TransportConfig::read(path)?;
     old.sampling = config.sampling.clone();
-    if old != *config {
-        let what = "the settings or the dataset do not match this run's; use another --out to start a new run";
-        return Err(Error::invalid(path, what));
-    }
-    Ok(())
+    same_config(path, &old, config)
 }
 
 /// The first controls of every plate of the training.

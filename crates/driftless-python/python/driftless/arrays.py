@@ -1,0 +1,46 @@
+"""What Python passes on: frames, actions and settings, checked before they are converted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+
+def as_frames(images: Any) -> np.ndarray:
+    """Frames as contiguous uint8.
+
+    Raises:
+        TypeError: if they have another type. Values from 0 to 1, for example, would all become black.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise TypeError(f"frames are {images.dtype}, expected uint8")
+    return np.ascontiguousarray(images)
+
+
+def as_actions(actions: Any) -> np.ndarray:
+    """Actions as contiguous uint32.
+
+    Raises:
+        TypeError: if they are no whole numbers.
+        ValueError: if one is negative.
+    """
+    actions = np.asarray(actions)
+    if not np.issubdtype(actions.dtype, np.number) or (actions != np.round(actions)).any():
+        raise TypeError(f"actions are {actions.dtype}, expected whole numbers")
+    if (actions < 0).any():
+        raise ValueError(f"action {actions.min()} is unknown, expected 0 or more")
+    return np.ascontiguousarray(actions, np.uint32)
+
+
+def as_json(settings: dict[str, Any]) -> str:
+    """Settings as JSON, NumPy's numbers too."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"a setting is {value!r}, expected a number, a string or a list")
+
+    return json.dumps(settings, default=number)
