@@ -1,6 +1,7 @@
 // Spatial attention: each token of a frame attends to all tokens of that frame. One thread per query
 // and head, with an online softmax (Milakov and Gimelshein 2018). Queries and keys are normalized to
-// length 1; logits are cosine similarities times a scale per head.
+// length 1, and logits are cosine similarities times a scale per head; or logits are plain products times
+// one scale.
 
 struct Args {
     // Queries, keys and values: [tokens, 3 * heads * head size].
@@ -9,8 +10,10 @@ struct Args {
     y: u32,
     tokens: u32,
     heads: u32,
-    // Logit scales in `weights`: [heads].
+    // Logit scales in `weights`: [heads], or NONE: plain products.
     scales: u32,
+    // Of plain products.
+    scale: f32,
 };
 
 @compute @workgroup_size(THREADS)
@@ -28,7 +31,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         q[i] = arena[query + i];
         norm2 += dot(q[i], q[i]);
     }
-    let scale = weight(args.scales + head) * inverseSqrt(norm2);
+    let plain = args.scales == NONE;
+    var scale = args.scale;
+    if !plain {
+        scale = weight(args.scales + head) * inverseSqrt(norm2);
+    }
     var max_logit = -3.0e38;
     var denominator = 0.0;
     var sum = array<vec4<f32>, HEAD>();
@@ -41,7 +48,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             product += dot(q[i], k);
             norm2 += dot(k, k);
         }
-        let logit = product * scale * inverseSqrt(norm2);
+        let logit = product * scale * select(inverseSqrt(norm2), 1.0, plain);
         let new_max = max(max_logit, logit);
         let rescale = exp(max_logit - new_max);
         let p = exp(logit - new_max);

@@ -63,14 +63,38 @@ fn diamond_says_what_it_has_not() {
     let play = [&play[..], &["--out", path_str(&out)]].concat();
     let message = failure(&[&play[..], &["--clip", "0"]].concat());
     assert!(message.contains("holds no starting clips"), "{message}");
-    let message = failure(&[&play[..], &["--clip", "none.png", "--device", "wgpu"]].concat());
+    let message = failure(&[&play[..], &["--clip", "none.png", "--device", "cuda"]].concat());
     assert!(
-        message.contains("pong.pt is computed on the CPU"),
+        message.contains("pong.pt is computed on the CPU or through wgpu"),
         "{message}"
     );
     std::fs::copy(agent, folder.path().join("second.pt")).unwrap();
     let message = failure(&["info", path_str(folder.path())]);
     assert!(message.contains("holds 2 PyTorch files"), "{message}");
+}
+
+#[test]
+fn diamond_plays_on_a_gpu() {
+    let Some(gpu) = driftless_engine::testing::gpu() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let agent = diamond(&folder);
+    let agent = path_str(&agent);
+    let frames = |device: &str| {
+        let out = folder.path().join(format!("{device}.npz"));
+        let play = ["play", "--checkpoint", agent, "--headless", "--frames", "3"];
+        let options = ["--steps", "1", "--device", device, "--out", path_str(&out)];
+        success(&[&play[..], &options].concat());
+        Episode::read(&out).unwrap().images
+    };
+    let psnr = driftless_data::metrics::psnr(&frames("wgpu"), &frames("cpu"));
+    assert!(psnr.unwrap() > 40.0, "{psnr:?}");
+    let bench = ["bench", "--checkpoint", agent, "--device", "wgpu"];
+    let short = ["--steps", "1", "--threads", "1", "--frames", "1"];
+    let report = success(&[&bench[..], &short].concat());
+    let device = format!("DIAMOND pong on wgpu {}, the rest on ", gpu.name());
+    assert!(report.starts_with(&device), "{report}");
 }
 
 /// The files of Oasis.
@@ -150,7 +174,15 @@ fn oasis_says_what_is_missing() {
     let message = failure(&[&world[..], &short, &clip].concat());
     assert!(message.contains("holds no starting clips"), "{message}");
     let message = failure(&[&world[..], &short, &["--device", "wgpu"]].concat());
-    assert!(message.contains("is computed on the CPU"), "{message}");
+    assert!(
+        message.contains("is computed on the CPU, expected auto or cpu"),
+        "{message}"
+    );
+    let message = failure(&["bench", "--checkpoint", world[2], "--device", "wgpu"]);
+    assert!(
+        message.contains("is computed on the CPU, expected auto or cpu"),
+        "{message}"
+    );
     let picture = at("picture.png");
     image::RgbImage::new(8, 8).save(&picture).unwrap();
     let image = ["--image", path_str(&picture), "--steps", "1010"];

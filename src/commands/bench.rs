@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(world) = &checkpoint
         && let Some(world) = Published::at(world)?
     {
-        return bench_published(args, &world);
+        return bench_published(args, options, &world);
     }
     let backend = driftless_engine::choose_backend(options, &GpuSource::Own)?;
     if args.sweep {
@@ -169,10 +169,11 @@ fn present(backend: &Backend, clip: &Clip, size: [usize; 2]) -> Result<Option<Pr
 }
 
 /// Measures a published world.
-fn bench_published(args: &Args, world: &Published) -> Result<()> {
+fn bench_published(args: &Args, device: DeviceOptions, world: &Published) -> Result<()> {
     let bench = PublishedBench {
         steps: &args.steps,
         threads: &args.threads,
+        device,
         frames: args.frames,
     };
     let bar = super::bar(bench.work() as u64, "frames");

@@ -121,7 +121,8 @@ fn diamond_info(args: &Args, file: &Path) -> Result<()> {
     let millions = info.parameters.map(|count| count as f64 / 1e6);
     super::print(&format!(
         "published  {}, {height}×{width} at {} frames/s\nactions    {}\n\
-         networks   denoiser of the past {} frames {:.2} M, reward and end {:.2} M, actor-critic {:.2} M",
+         networks   denoiser of the past {} frames {:.2} M, reward and end {:.2} M, actor-critic {:.2} M\n\
+         devices    the CPU; the denoiser also on any GPU (--device wgpu)",
         printable(&world.name),
         world.fps,
         actions_text(world),

@@ -6,9 +6,9 @@ use std::time::Instant;
 use driftless::Result;
 use driftless::workspace::published::{Published, diamond, dreamer, oasis};
 use driftless_data::Action;
-use driftless_diamond::{Agent, EdmParams};
+use driftless_diamond::EdmParams;
 use driftless_dreamer::Dreamer;
-use driftless_engine::SamplerParams;
+use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
 use driftless_eval::bench::{Timing, cpu_name};
 use driftless_oasis::Oasis;
 use driftless_published::{World, WorldParams};
@@ -24,6 +24,8 @@ pub struct PublishedBench<'a> {
     pub steps: &'a [usize],
     /// Numbers of threads; each is measured. Empty for the fastest one.
     pub threads: &'a [NonZeroUsize],
+    /// Where the networks are computed.
+    pub device: DeviceOptions,
     /// Frames per measurement.
     pub frames: usize,
 }
@@ -33,6 +35,8 @@ pub struct PublishedBench<'a> {
 pub struct PublishedReport {
     world: String,
     cpu: Option<String>,
+    /// The GPU that computes most of it, if one does.
+    gpu: Option<String>,
     rows: Vec<Row>,
 }
 
@@ -48,6 +52,11 @@ struct Row {
 trait Measured {
     fn threads(&self) -> usize;
 
+    /// The GPU that computes most of it, if one does.
+    fn gpu(&self) -> Option<String> {
+        None
+    }
+
     /// Computes on so many threads; on the fastest number if none is given.
     fn set_threads(&mut self, threads: Option<usize>) -> Result<()>;
 
@@ -58,6 +67,10 @@ trait Measured {
 impl Measured for driftless_diamond::World {
     fn threads(&self) -> usize {
         self.threads()
+    }
+
+    fn gpu(&self) -> Option<String> {
+        self.gpu_name().map(str::to_owned)
     }
 
     fn set_threads(&mut self, threads: Option<usize>) -> Result<()> {
@@ -120,11 +133,13 @@ impl PublishedBench<'_> {
     /// Plays the world of a checkpoint, and calls `tick` after each frame.
     ///
     /// # Errors
-    /// Returns an error if the files are none of a published world, or if a number of steps is out of range.
+    /// Returns an error if the files are none of a published world, if a number of steps is out of range, or if the
+    /// device is none that such worlds are computed on, or fails.
     pub fn run(&self, published: &Published, tick: &mut dyn FnMut()) -> Result<PublishedReport> {
+        published.check_device(self.device.device)?;
         let (world, mut player): (String, Box<dyn Measured>) = match published {
             Published::Diamond(file) => {
-                let agent = Agent::read(file)?;
+                let agent = diamond::read_on(file, self.device, &GpuSource::Own)?;
                 let name = diamond::describe(file, &agent).name;
                 (name, Box::new(driftless_diamond::World::new(agent)))
             }
@@ -162,8 +177,12 @@ impl PublishedBench<'_> {
                 });
             }
         }
-        let cpu = cpu_name();
-        Ok(PublishedReport { world, cpu, rows })
+        Ok(PublishedReport {
+            world,
+            cpu: cpu_name(),
+            gpu: player.gpu(),
+            rows,
+        })
     }
 }
 
@@ -171,7 +190,10 @@ impl PublishedReport {
     /// As text, a line for each measurement.
     pub fn text(&self) -> String {
         let cpu = self.cpu.as_deref().unwrap_or("an unknown processor");
-        let mut text = format!("{} on {cpu}", self.world);
+        let mut text = match &self.gpu {
+            Some(gpu) => format!("{} on {gpu}, the rest on {cpu}", self.world),
+            None => format!("{} on {cpu}", self.world),
+        };
         for Row {
             steps,
             threads,

@@ -6,21 +6,21 @@ use crate::Result;
 use crate::conv::Conv1x1;
 use crate::map::{Compute, Map};
 use crate::norm::GroupNorm;
-use crate::weights::Weights;
+use crate::weights::{Affine, Weights};
 
 /// Channels of a head.
 const HEAD: usize = 8;
 
-/// x̂ + W softmax(q kᵀ / √d) v with q, k and v from x̂, the normalized x. (The published program adds to x̂, not to x.)
-pub(crate) struct SelfAttention {
-    heads: usize,
-    norm: GroupNorm,
-    qkv: Conv1x1,
-    out: Conv1x1,
+/// The weights of a [`SelfAttention`].
+pub(crate) struct AttentionWeights {
+    pub heads: usize,
+    pub norm: GroupNorm,
+    pub qkv: Affine,
+    pub out: Affine,
 }
 
-impl SelfAttention {
-    pub(crate) fn new(weights: &mut Weights, name: &str, channels: usize) -> Result<Self> {
+impl AttentionWeights {
+    pub(crate) fn take(weights: &mut Weights, name: &str, channels: usize) -> Result<Self> {
         let norm = GroupNorm::new(weights, &format!("{name}.norm.norm"), channels)?;
         let qkv_name = format!("{name}.qkv_proj");
         let qkv = weights.convolution(&qkv_name, Some(channels), 1)?;
@@ -37,9 +37,29 @@ impl SelfAttention {
         Ok(Self {
             heads,
             norm,
-            qkv: Conv1x1::new(qkv, &[channels]),
-            out: Conv1x1::new(out, &[channels]),
+            qkv,
+            out,
         })
+    }
+}
+
+/// x̂ + W softmax(q kᵀ / √d) v with q, k and v from x̂, the normalized x. (The published program adds to x̂, not to x.)
+pub(crate) struct SelfAttention {
+    heads: usize,
+    norm: GroupNorm,
+    qkv: Conv1x1,
+    out: Conv1x1,
+}
+
+impl SelfAttention {
+    pub(crate) fn new(weights: AttentionWeights) -> Self {
+        let channels = [weights.out.inputs()];
+        Self {
+            heads: weights.heads,
+            norm: weights.norm,
+            qkv: Conv1x1::new(weights.qkv, &channels),
+            out: Conv1x1::new(weights.out, &channels),
+        }
     }
 
     pub(crate) fn apply(&self, compute: &mut Compute, x: Map) -> Map {

@@ -3,7 +3,7 @@
 use driftless_engine::kernels::{PackedMatrix, RowLayout, Workers, WriteMode};
 
 use crate::Result;
-use crate::attention::SelfAttention;
+use crate::attention::{AttentionWeights, SelfAttention};
 use crate::conv::{Conv1x1, Conv3x3, Onto, Source};
 use crate::map::{Compute, Map};
 use crate::norm::{ChannelAffine, check_groups, group_norm};
@@ -93,16 +93,33 @@ impl ModulationBuilder {
 }
 
 /// Group normalization of which a condition chooses gain 1 + s and offset t.
-struct ModulatedNorm {
+#[derive(Clone, Copy)]
+pub(crate) struct ModulatedNorm {
     /// Where s and t are in the modulation.
-    at: usize,
-    channels: usize,
+    pub at: usize,
+    pub channels: usize,
 }
 
 impl ModulatedNorm {
     fn affine(&self, maps: &[&Map], modulation: &[f32]) -> ChannelAffine {
         let (scale, shift) = modulation[self.at..][..2 * self.channels].split_at(self.channels);
         group_norm(maps, |c| [1.0 + scale[c], shift[c]])
+    }
+}
+
+/// The weights of a [`ResBlock`].
+pub(crate) struct BlockWeights {
+    /// Channels of each map that it reads as one.
+    pub inputs: Vec<usize>,
+    pub projection: Option<Affine>,
+    pub norms: [ModulatedNorm; 2],
+    pub convs: [Affine; 2],
+    pub attention: Option<AttentionWeights>,
+}
+
+impl BlockWeights {
+    pub(crate) fn outputs(&self) -> usize {
+        self.convs[1].outputs()
     }
 }
 
@@ -123,13 +140,8 @@ pub(crate) struct BlockBuilder<'a> {
 }
 
 impl BlockBuilder<'_> {
-    /// The block `name` for maps of `size` with so many channels, read as one.
-    pub(crate) fn block(
-        &mut self,
-        name: &str,
-        size: [usize; 2],
-        inputs: &[usize],
-    ) -> Result<ResBlock> {
+    /// The block `name` for maps with so many channels, read as one.
+    fn block(&mut self, name: &str, inputs: Vec<usize>) -> Result<BlockWeights> {
         let weights = &mut *self.weights;
         let channels = inputs.iter().sum();
         let part = |part: &str| format!("{name}.{part}");
@@ -150,7 +162,6 @@ impl BlockBuilder<'_> {
             norm(self, "norm1", channels)?,
             norm(self, "norm2", outputs)?,
         ];
-        let mut convs = [first, second].map(|conv| Conv3x3::new(conv, size, 1));
         let weights = &mut *self.weights;
         let mut projection = None;
         if weights.has(&part("proj.weight")) {
@@ -159,19 +170,18 @@ impl BlockBuilder<'_> {
                 let expected = format!("{outputs} outputs");
                 return Err(weights.wrong(&part("proj.weight"), &affine.shape, &expected));
             }
-            let conv = Conv1x1::new(affine, inputs);
-            convs[1].add_bias(&conv.bias);
-            projection = Some(conv);
+            projection = Some(affine);
         } else if channels != outputs || inputs.len() != 1 {
             return Err(weights.error(format!("`{}` is missing", part("proj.weight"))));
         }
         let attention = weights.has(&part("attn.qkv_proj.weight"));
-        Ok(ResBlock {
+        Ok(BlockWeights {
+            inputs,
             projection,
             norms,
-            convs,
+            convs: [first, second],
             attention: attention
-                .then(|| SelfAttention::new(weights, &part("attn"), outputs))
+                .then(|| AttentionWeights::take(weights, &part("attn"), outputs))
                 .transpose()?,
         })
     }
@@ -181,10 +191,9 @@ impl BlockBuilder<'_> {
     pub(crate) fn blocks(
         &mut self,
         name: &str,
-        size: [usize; 2],
         channels: &mut usize,
         skips: Option<&[usize]>,
-    ) -> Result<Vec<ResBlock>> {
+    ) -> Result<Vec<BlockWeights>> {
         let prefix = format!("{name}.resblocks.");
         let count = self.weights.count(&prefix);
         if count == 0 || skips.is_some_and(|skips| skips.len() != count) {
@@ -196,8 +205,8 @@ impl BlockBuilder<'_> {
         let mut blocks = Vec::new();
         for i in 0..count {
             let skip = skips.map(|skips| skips[i]);
-            let inputs: Vec<usize> = std::iter::once(*channels).chain(skip).collect();
-            let block = self.block(&format!("{prefix}{i}"), size, &inputs)?;
+            let inputs = std::iter::once(*channels).chain(skip).collect();
+            let block = self.block(&format!("{prefix}{i}"), inputs)?;
             *channels = block.outputs();
             blocks.push(block);
         }
@@ -205,25 +214,30 @@ impl BlockBuilder<'_> {
     }
 
     /// A convolution of as many channels as it reads.
-    pub(crate) fn resampling(
-        &mut self,
-        name: &str,
-        size: [usize; 2],
-        channels: usize,
-        stride: usize,
-    ) -> Result<Conv3x3> {
+    pub(crate) fn resampling(&mut self, name: &str, channels: usize) -> Result<Affine> {
         let affine = self.weights.convolution(name, Some(channels), 3)?;
         if affine.outputs() != channels {
             let expected = format!("{channels} outputs");
             return Err(self.weights.wrong(name, &affine.shape, &expected));
         }
-        Ok(Conv3x3::new(affine, size, stride))
+        Ok(affine)
     }
 }
 
 impl ResBlock {
-    pub(crate) fn outputs(&self) -> usize {
-        self.convs[1].outputs()
+    /// A block for maps of `size`.
+    pub(crate) fn new(weights: BlockWeights, size: [usize; 2]) -> Self {
+        let mut convs = weights.convs.map(|conv| Conv3x3::new(conv, size, 1));
+        let projection = weights.projection.map(|affine| {
+            convs[1].add_bias(&affine.bias);
+            Conv1x1::new(affine, &weights.inputs)
+        });
+        Self {
+            projection,
+            norms: weights.norms,
+            convs,
+            attention: weights.attention.map(SelfAttention::new),
+        }
     }
 
     pub(crate) fn apply(&self, compute: &mut Compute, inputs: &[&Map], modulation: &[f32]) -> Map {

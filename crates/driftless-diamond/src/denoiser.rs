@@ -2,13 +2,12 @@
 
 use std::f32::consts::TAU;
 
+use driftless_engine::Backend;
 use driftless_model::simd::sigmoid;
 
 use crate::blocks::{BlockBuilder, Linear, ModulationBuilder};
-use crate::conv::{Conv3x3, Onto, Source};
 use crate::map::{Compute, Map};
-use crate::norm::GroupNorm;
-use crate::unet::UNet;
+use crate::network::{Network, NetworkWeights};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -79,15 +78,17 @@ pub(crate) struct Denoiser {
     action_count: usize,
     projection: [Linear; 2],
     modulation: Linear,
-    conv_in: Conv3x3,
-    unet: UNet,
-    norm_out: GroupNorm,
-    conv_out: Conv3x3,
+    network: Network,
 }
 
 impl Denoiser {
-    /// Takes the weights of `name` for frames of `size`.
-    pub(crate) fn new(weights: &mut Weights, name: &str, size: [usize; 2]) -> Result<Self> {
+    /// Takes the weights of `name` for frames of `size`, to compute on `backend`.
+    pub(crate) fn new(
+        weights: &mut Weights,
+        name: &str,
+        size: [usize; 2],
+        backend: &Backend,
+    ) -> Result<Self> {
         let part = |part: &str| format!("{name}.{part}");
         let fourier = weights.take(&part("noise_emb.weight"), 2)?;
         let condition = 2 * fourier.values.len();
@@ -102,27 +103,14 @@ impl Denoiser {
             square(weights, &part("cond_proj.0"), condition)?,
             square(weights, &part("cond_proj.2"), condition)?,
         ];
-        let frames = (past + 1) * COLOURS;
-        let conv_in = weights.convolution(&part("conv_in"), Some(frames), 3)?;
-        let width = conv_in.outputs();
         let mut builder = BlockBuilder {
             weights,
             modulation: ModulationBuilder::default(),
             condition,
         };
-        let unet = UNet::new(&mut builder, &part("unet"), size, width)?;
-        let BlockBuilder {
-            modulation,
-            weights,
-            ..
-        } = builder;
-        let outputs = unet.outputs();
-        let norm_out = GroupNorm::new(weights, &part("norm_out.norm"), outputs)?;
-        let conv_out = weights.convolution(&part("conv_out"), Some(outputs), 3)?;
-        if conv_out.outputs() != COLOURS {
-            let expected = format!("{COLOURS} outputs");
-            return Err(weights.wrong(&part("conv_out.weight"), &conv_out.shape, &expected));
-        }
+        let network = NetworkWeights::take(&mut builder, name, size, past)?;
+        let modulation = builder.modulation.build();
+        let network = Network::new(network, backend)?;
         Ok(Self {
             size,
             past,
@@ -130,11 +118,8 @@ impl Denoiser {
             actions: actions.values,
             action_count,
             projection,
-            modulation: modulation.build(),
-            conv_in: Conv3x3::new(conv_in, size, 1),
-            unet,
-            norm_out,
-            conv_out: Conv3x3::new(conv_out, size, 1),
+            modulation,
+            network,
         })
     }
 
@@ -147,8 +132,17 @@ impl Denoiser {
         self.action_count
     }
 
-    /// Prepares the passes over a frame: `past` holds the past frames u8 RGB `[past, H, W, 3]`, oldest first, and
-    /// `actions` the action taken at each.
+    /// What computes the network.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(crate) fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// Prepares the passes over a frame, which come before those over another one: `past` holds the past frames u8 RGB
+    /// `[past, H, W, 3]`, oldest first, and `actions` the action taken at each.
     pub(crate) fn condition(
         &self,
         compute: &Compute,
@@ -186,6 +180,7 @@ impl Denoiser {
             let noise = angles.clone().map(f32::cos).chain(angles.map(f32::sin));
             inputs.extend(noise.zip(&embeddings).map(|(noise, action)| noise + action));
         }
+        self.network.begin_frame(&map);
         let workers = &compute.workers;
         let mut hidden = self.projection[0].apply(workers, &inputs);
         silu(&mut hidden);
@@ -209,7 +204,7 @@ impl Denoiser {
         noisy: &[f32],
         frame: &FrameCondition,
         level: usize,
-    ) -> Map {
+    ) -> Result<Map> {
         let preconditioning = Preconditioning::at(frame.sigmas[level]);
         let width = frame.modulations.len() / frame.sigmas.len();
         let modulation = &frame.modulations[level * width..][..width];
@@ -217,17 +212,11 @@ impl Denoiser {
         for (scaled, noisy) in scaled.data.iter_mut().zip(noisy) {
             *scaled = preconditioning.c_in * noisy;
         }
-        let x = self
-            .conv_in
-            .apply(compute, &Source::plain(&[&frame.past, &scaled]), Onto::Zero);
+        let predicted = self
+            .network
+            .predict(compute, &frame.past, &scaled, modulation);
         compute.give(scaled);
-        let x = self.unet.apply(compute, x, modulation);
-        let affine = self.norm_out.affine(&x);
-        let y = self
-            .conv_out
-            .apply(compute, &Source::activated(&[&x], &affine), Onto::Zero);
-        compute.give(x);
-        y
+        predicted
     }
 
     /// The clean frame that `noisy` comes from, in 256 levels of [−1, 1].
@@ -242,7 +231,7 @@ impl Denoiser {
         at: usize,
     ) -> Result<Vec<f32>> {
         let preconditioning = Preconditioning::at(frame.sigmas[at]);
-        let predicted = self.predict(compute, noisy, frame, at);
+        let predicted = self.predict(compute, noisy, frame, at)?;
         let Preconditioning { c_skip, c_out, .. } = preconditioning;
         let clean = noisy.iter().zip(&predicted.data);
         let clean = clean.map(|(noisy, predicted)| c_skip * noisy + c_out * predicted);

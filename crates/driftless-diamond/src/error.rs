@@ -48,6 +48,11 @@ impl Error {
         matches!(self, Self::NotFinite)
     }
 
+    /// Whether a device is missing or failed.
+    pub fn is_device(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_device())
+    }
+
     pub(crate) fn weights(path: &Path, what: impl Into<String>) -> Self {
         let (path, what) = (path.to_path_buf(), what.into());
         Self::Weights { path, what }

@@ -1,5 +1,5 @@
 //! Plays the published checkpoints of DIAMOND's Atari world models (Alonso et al., *Diffusion for World Modeling: Visual
-//! Details Matter in Atari*, 2024) on the CPU.
+//! Details Matter in Atari*, 2024) on the CPU; with the feature `wgpu`, its denoiser on any GPU.
 //!
 //! Such a world has no tokenizer: a U-Net denoises the next frame's pixels from the past four frames and actions, in a
 //! few steps of EDM's sampler. A second network with a memory predicts the reward and the end, and an actor-critic is
@@ -9,7 +9,7 @@
 //! - [`EdmParams`], [`sampler`]: noise levels, solver, churn.
 //! - [`World`]: one frame after another from an agent.
 //!
-//! Convolutions are Winograd's, on packed weights; results do not depend on the number of threads.
+//! On the CPU convolutions are Winograd's, on packed weights; results do not depend on the number of threads.
 
 mod actor_critic;
 mod agent;
@@ -19,8 +19,11 @@ mod blocks;
 mod conv;
 mod denoiser;
 mod error;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod lstm;
 mod map;
+mod network;
 mod norm;
 mod reward_end;
 pub mod sampler;

@@ -17,8 +17,8 @@ pub(crate) struct ChannelAffine {
 
 /// Group normalization with a learned gain and offset.
 pub(crate) struct GroupNorm {
-    gain: Vec<f32>,
-    offset: Vec<f32>,
+    pub gain: Vec<f32>,
+    pub offset: Vec<f32>,
 }
 
 impl GroupNorm {
@@ -46,7 +46,8 @@ pub(crate) fn check_groups(weights: &Weights, name: &str, channels: usize) -> Re
     )))
 }
 
-fn groups(channels: usize) -> usize {
+/// Number of groups of so many channels.
+pub(crate) fn groups(channels: usize) -> usize {
     (channels / GROUP).max(1)
 }
 

@@ -82,12 +82,17 @@ impl RewardEndModel {
             let conv = part(&format!("encoder.downsamples.{i}.conv"));
             let mut halve = None;
             if builder.weights.has(&format!("{conv}.weight")) {
-                halve = Some(builder.resampling(&conv, at, channels, 2)?);
+                let affine = builder.resampling(&conv, channels)?;
+                halve = Some(Conv3x3::new(affine, at, 2));
                 at = at.map(|side| side.div_ceil(2));
             }
             let name = part(&format!("encoder.blocks.{i}"));
-            let blocks = builder.blocks(&name, at, &mut channels, None)?;
-            levels.push(Level { halve, blocks });
+            let blocks = builder.blocks(&name, &mut channels, None)?;
+            let blocks = blocks.into_iter();
+            levels.push(Level {
+                halve,
+                blocks: blocks.map(|block| ResBlock::new(block, at)).collect(),
+            });
         }
         let BlockBuilder {
             modulation,

@@ -1,34 +1,32 @@
 //! The U-Net of the denoiser: residual blocks at halved sizes, and back up with skip connections.
 
 use crate::Result;
-use crate::blocks::{BlockBuilder, ResBlock};
+use crate::blocks::{BlockBuilder, BlockWeights, ResBlock};
 use crate::conv::{Conv3x3, Onto, Source};
 use crate::map::{Compute, Map};
+use crate::weights::Affine;
 
-/// One size of the way down.
-struct Down {
-    /// Halves the size of what comes from above; the first level has none.
-    halve: Option<Conv3x3>,
-    blocks: Vec<ResBlock>,
+/// The weights of one size on the way down or up.
+pub(crate) struct LevelWeights {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Halves the size of what comes from above, or doubles that of what comes from below; the first level of each way
+    /// has none.
+    pub resample: Option<Affine>,
+    pub blocks: Vec<BlockWeights>,
 }
 
-/// One size of the way up.
-struct Up {
-    /// Doubles the size of what comes from below; the lowest level has none.
-    double: Option<Conv3x3>,
-    blocks: Vec<ResBlock>,
+/// The weights of a [`UNet`].
+pub(crate) struct UNetWeights {
+    pub down: Vec<LevelWeights>,
+    pub middle: Vec<BlockWeights>,
+    pub up: Vec<LevelWeights>,
 }
 
-pub(crate) struct UNet {
-    down: Vec<Down>,
-    middle: Vec<ResBlock>,
-    up: Vec<Up>,
-}
-
-impl UNet {
+impl UNetWeights {
     /// The network `name` for maps of `size` with so many channels. Sides must be multiples of 2 to the number of
     /// halvings.
-    pub(crate) fn new(
+    pub(crate) fn take(
         builder: &mut BlockBuilder,
         name: &str,
         size: [usize; 2],
@@ -48,35 +46,34 @@ impl UNet {
         // Of each level, the channels of its maps: its input, then the output of each block.
         let mut widths = Vec::new();
         for level in 0..levels {
-            let halve = (level > 0).then(|| {
-                let name = part(&format!("downsamples.{level}.conv"));
-                builder.resampling(&name, at_level(level - 1), channels, 2)
-            });
-            let halve = halve.transpose()?;
+            let halve = (level > 0)
+                .then(|| builder.resampling(&part(&format!("downsamples.{level}.conv")), channels));
+            let resample = halve.transpose()?;
             let mut of_level = vec![channels];
             let name = part(&format!("d_blocks.{level}"));
-            let blocks = builder.blocks(&name, at_level(level), &mut channels, None)?;
-            of_level.extend(blocks.iter().map(ResBlock::outputs));
+            let blocks = builder.blocks(&name, &mut channels, None)?;
+            of_level.extend(blocks.iter().map(BlockWeights::outputs));
             widths.push(of_level);
-            down.push(Down { halve, blocks });
+            down.push(LevelWeights {
+                size: at_level(level),
+                resample,
+                blocks,
+            });
         }
-        let middle = builder.blocks(
-            &part("mid_blocks"),
-            at_level(levels - 1),
-            &mut channels,
-            None,
-        )?;
+        let middle = builder.blocks(&part("mid_blocks"), &mut channels, None)?;
         let mut up = Vec::new();
         for (i, mut skips) in widths.into_iter().rev().enumerate() {
-            let size = at_level(levels - 1 - i);
-            let double = (i > 0).then(|| {
-                builder.resampling(&part(&format!("upsamples.{i}.conv")), size, channels, 1)
-            });
-            let double = double.transpose()?;
+            let double = (i > 0)
+                .then(|| builder.resampling(&part(&format!("upsamples.{i}.conv")), channels));
+            let resample = double.transpose()?;
             skips.reverse();
             let name = part(&format!("u_blocks.{i}"));
-            let blocks = builder.blocks(&name, size, &mut channels, Some(&skips))?;
-            up.push(Up { double, blocks });
+            let blocks = builder.blocks(&name, &mut channels, Some(&skips))?;
+            up.push(LevelWeights {
+                size: at_level(levels - 1 - i),
+                resample,
+                blocks,
+            });
         }
         Ok(Self { down, middle, up })
     }
@@ -84,7 +81,55 @@ impl UNet {
     /// Channels of the output.
     pub(crate) fn outputs(&self) -> usize {
         let last = self.up.last().and_then(|up| up.blocks.last());
-        last.map_or(0, ResBlock::outputs)
+        last.map_or(0, BlockWeights::outputs)
+    }
+}
+
+/// One size of the way down or up.
+struct Level {
+    resample: Option<Conv3x3>,
+    blocks: Vec<ResBlock>,
+}
+
+impl Level {
+    fn down(weights: LevelWeights) -> Self {
+        // It reads the maps of the level above.
+        let above = weights.size.map(|side| 2 * side);
+        Self::new(weights, above, 2)
+    }
+
+    fn up(weights: LevelWeights) -> Self {
+        let size = weights.size;
+        Self::new(weights, size, 1)
+    }
+
+    fn new(weights: LevelWeights, resampled: [usize; 2], stride: usize) -> Self {
+        let resample = weights.resample;
+        let blocks = weights.blocks.into_iter();
+        Self {
+            resample: resample.map(|affine| Conv3x3::new(affine, resampled, stride)),
+            blocks: blocks
+                .map(|block| ResBlock::new(block, weights.size))
+                .collect(),
+        }
+    }
+}
+
+pub(crate) struct UNet {
+    down: Vec<Level>,
+    middle: Vec<ResBlock>,
+    up: Vec<Level>,
+}
+
+impl UNet {
+    pub(crate) fn new(weights: UNetWeights) -> Self {
+        let lowest = weights.down.last().map_or([0; 2], |level| level.size);
+        let middle = weights.middle.into_iter();
+        Self {
+            down: weights.down.into_iter().map(Level::down).collect(),
+            middle: middle.map(|block| ResBlock::new(block, lowest)).collect(),
+            up: weights.up.into_iter().map(Level::up).collect(),
+        }
     }
 
     pub(crate) fn apply(&self, compute: &mut Compute, x: Map, modulation: &[f32]) -> Map {
@@ -92,7 +137,7 @@ impl UNet {
         let mut skips = Vec::new();
         let mut x = Some(x);
         for down in &self.down {
-            if let (Some(halve), Some(from)) = (&down.halve, skips.last()) {
+            if let (Some(halve), Some(from)) = (&down.resample, skips.last()) {
                 x = Some(halve.apply(compute, &Source::plain(&[from]), Onto::Zero));
             }
             skips.extend(x.take());
@@ -113,7 +158,7 @@ impl UNet {
         }
         let mut x = x.unwrap_or_default();
         for up in &self.up {
-            if let Some(double) = &up.double {
+            if let Some(double) = &up.resample {
                 let maps = [&x];
                 let source = Source {
                     doubled: true,

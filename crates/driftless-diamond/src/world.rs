@@ -89,6 +89,11 @@ impl World {
         self.agent.threads()
     }
 
+    /// The GPU that the denoiser is computed on; `None` for the CPU.
+    pub fn gpu_name(&self) -> Option<&str> {
+        self.agent.gpu_name()
+    }
+
     /// The agent.
     pub fn agent_mut(&mut self) -> &mut Agent {
         &mut self.agent

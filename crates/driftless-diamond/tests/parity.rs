@@ -27,6 +27,23 @@ fn agent() -> Agent {
     Agent::read(&data("small.pt")).unwrap()
 }
 
+/// The agent on the CPU, and on a GPU if there is one.
+fn agents() -> Vec<Agent> {
+    [Some(agent()), gpu_agent()].into_iter().flatten().collect()
+}
+
+#[cfg(feature = "wgpu")]
+fn gpu_agent() -> Option<Agent> {
+    let gpu = driftless_engine::testing::gpu()?;
+    let backend = driftless_engine::Backend::Wgpu(gpu);
+    Some(Agent::read_on(&data("small.pt"), &backend).unwrap())
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn gpu_agent() -> Option<Agent> {
+    None
+}
+
 fn arrays() -> BTreeMap<String, Vec<f32>> {
     read_arrays(&data("small.safetensors"))
 }
@@ -41,17 +58,18 @@ fn actions(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn denoiser_matches_at_every_noise_level() {
-    let (mut agent, arrays) = (agent(), arrays());
+    let arrays = arrays();
     let (images, actions) = (bytes(&arrays["frames"]), actions(&arrays["actions"]));
     let past = Past {
         images: &images[..4 * FRAME],
         actions: &actions[..4],
     };
-    for (i, sigma) in arrays["sigmas"].iter().enumerate() {
-        let clean = agent
-            .denoise(past, &arrays["noisy"], f64::from(*sigma))
-            .unwrap();
-        assert_near(&clean, &arrays["denoised"][i * FRAME..][..FRAME], 1e-4);
+    for mut agent in agents() {
+        for (i, sigma) in arrays["sigmas"].iter().enumerate() {
+            let clean = agent.denoise(past, &arrays["noisy"], f64::from(*sigma));
+            let expected = &arrays["denoised"][i * FRAME..][..FRAME];
+            assert_near(&clean.unwrap(), expected, 1e-4);
+        }
     }
 }
 
@@ -70,7 +88,7 @@ fn assert_same_frame(ours: &[f32], theirs: &[f32]) {
 
 #[test]
 fn sampler_matches_with_each_solver() {
-    let (mut agent, arrays) = (agent(), arrays());
+    let arrays = arrays();
     let (images, actions) = (bytes(&arrays["frames"]), actions(&arrays["actions"]));
     let past = Past {
         images: &images[..4 * FRAME],
@@ -89,18 +107,21 @@ fn sampler_matches_with_each_solver() {
         churn: 1.0,
         ..EdmParams::default()
     };
-    for (name, params) in [
+    let solvers = [
         ("euler", EdmParams::default()),
         ("heun", heun),
         ("churn", churn),
-    ] {
-        let mut noise = arrays[&format!("{name}.noise")].chunks_exact(FRAME);
-        let initial = noise.next().unwrap().to_vec();
-        let frame = agent.next_frame(past, &params, initial, |out| {
-            out.copy_from_slice(noise.next().unwrap());
-        });
-        assert_eq!(noise.len(), 0, "{name}");
-        assert_same_frame(&frame.unwrap(), &arrays[&format!("{name}.frame")]);
+    ];
+    for mut agent in agents() {
+        for (name, params) in &solvers {
+            let mut noise = arrays[&format!("{name}.noise")].chunks_exact(FRAME);
+            let initial = noise.next().unwrap().to_vec();
+            let frame = agent.next_frame(past, params, initial, |out| {
+                out.copy_from_slice(noise.next().unwrap());
+            });
+            assert_eq!(noise.len(), 0, "{name}");
+            assert_same_frame(&frame.unwrap(), &arrays[&format!("{name}.frame")]);
+        }
     }
 }
 
@@ -152,16 +173,12 @@ fn rollout(agent: &mut Agent, arrays: &BTreeMap<String, Vec<f32>>) -> Vec<u8> {
 #[test]
 fn rollout_stays_above_40_db() {
     let arrays = arrays();
-    let ours = rollout(&mut agent(), &arrays);
     let theirs = bytes(&arrays["rollout.frames"]);
-    assert_eq!(ours.len(), theirs.len());
-    let squares = ours
-        .iter()
-        .zip(&theirs)
-        .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
-    let error = squares.sum::<f64>() / ours.len() as f64;
-    let psnr = 10.0 * (255.0f64.powi(2) / error).log10();
-    assert!(psnr >= 40.0, "{psnr:.1} dB");
+    for mut agent in agents() {
+        let ours = rollout(&mut agent, &arrays);
+        let psnr = driftless_data::metrics::psnr(&ours, &theirs).unwrap();
+        assert!(psnr >= 40.0, "{psnr:.1} dB on {:?}", agent.gpu_name());
+    }
 }
 
 #[test]

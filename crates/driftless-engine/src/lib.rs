@@ -57,6 +57,16 @@ pub mod kernels {
     };
 }
 
+/// What networks of other kinds share with the wgpu backend: weights as its kernels read them, an arena of activations,
+/// and a pass that is recorded once and replayed.
+#[cfg(feature = "wgpu")]
+pub mod gpu_kernels {
+    pub use crate::wgpu::{
+        ArenaLayout, GroupNorm, HeadLayout, MatrixRef, ProgramBuilder, RecordedPass, Recorder,
+        RowLayout, Weights,
+    };
+}
+
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(feature = "wgpu")]

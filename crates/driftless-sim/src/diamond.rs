@@ -34,7 +34,9 @@ impl DiamondWorld {
             clips
         };
         Self {
-            label: threads_label(world.threads()),
+            label: world
+                .gpu_name()
+                .map_or_else(|| threads_label(world.threads()), str::to_owned),
             world,
             name,
             clips: clips.into(),
@@ -65,7 +67,10 @@ fn world_params(params: &SamplerParams) -> WorldParams {
 
 impl Player for DiamondWorld {
     fn name(&self) -> &'static str {
-        "cpu diamond"
+        match self.world.gpu_name() {
+            Some(_) => "wgpu diamond",
+            None => "cpu diamond",
+        }
     }
 
     fn label(&self) -> &str {

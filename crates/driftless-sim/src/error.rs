@@ -87,6 +87,10 @@ impl Error {
 
     /// Whether a device is missing or failed.
     pub fn is_device(&self) -> bool {
-        matches!(self, Self::Engine(error) if error.is_device())
+        match self {
+            Self::Engine(error) => error.is_device(),
+            Self::Diamond(error) => error.is_device(),
+            _ => false,
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use driftless_data::{Clip, DatasetInfo};
 use driftless_diamond::{Agent, EdmParams, World, atari};
-use driftless_engine::{DeviceOptions, SamplerParams, Solver, Threads};
+use driftless_engine::{
+    DeviceChoice, DeviceOptions, GpuSource, SamplerParams, Solver, Threads, choose_backend,
+};
 use driftless_sim::DiamondWorld;
 
 use crate::Result;
@@ -34,6 +36,32 @@ fn sampling() -> SamplerParams {
         solver: Solver::Euler,
         ..SamplerParams::default()
     }
+}
+
+/// Reads the agent in `file` to compute on the chosen device, with its tiles and threads chosen. With
+/// [`DeviceChoice::Auto`], on the CPU if it does not fit on the GPU.
+///
+/// # Errors
+/// Returns an error if the file is not that of an agent, or if the device is not available or fails.
+pub fn read_on(
+    file: &Path,
+    options: DeviceOptions,
+    gpu_source: &GpuSource,
+) -> driftless_sim::Result<Agent> {
+    let opened = Agent::read_on(file, &choose_backend(options, gpu_source)?);
+    let mut agent = match (opened, options.device) {
+        (Err(error), DeviceChoice::Auto) if error.is_device() => {
+            tracing::warn!("{error}; playing on the CPU");
+            Agent::read(file)?
+        }
+        (opened, _) => opened?,
+    };
+    agent.set_fastest_tiles()?;
+    match options.threads {
+        Threads::Auto => agent.set_fastest_threads()?,
+        Threads::Exactly(count) => agent.set_threads(count.get())?,
+    }
+    Ok(agent)
 }
 
 /// The playable world; see [`super::Published::open`].
@@ -86,13 +114,8 @@ fn playable(
         game: None,
         origin: None,
         remote: None,
-        player: Arc::new(move |_| {
-            let mut agent = Agent::read(&path)?;
-            match device.threads {
-                Threads::Auto => agent.set_fastest_threads()?,
-                Threads::Exactly(count) => agent.set_threads(count.get())?,
-            }
-            let world = World::new(agent);
+        player: Arc::new(move |gpu_source| {
+            let world = World::new(read_on(&path, device, gpu_source)?);
             let player = DiamondWorld::new(world, name.clone(), clips.clone());
             Ok(Box::new(player))
         }),

@@ -92,7 +92,7 @@ impl Published {
     /// Returns an error if the checkpoint or the clip is missing or broken, if the clip is an index, or if the device
     /// is none that such worlds are computed on.
     pub fn open(&self, device: DeviceOptions, clip: Option<&str>) -> Result<PlayableWorld> {
-        self.check_device(device)?;
+        self.check_device(device.device)?;
         match self {
             Self::Diamond(file) => diamond::open(file, device, clip),
             Self::Oasis(files) => oasis::read(files)?.open(device, clip),
@@ -109,7 +109,7 @@ impl Published {
         device: DeviceOptions,
         clips: Vec<Clip>,
     ) -> Result<PlayableWorld> {
-        self.check_device(device)?;
+        self.check_device(device.device)?;
         match self {
             Self::Diamond(file) => diamond::open_with_clips(file, device, clips),
             Self::Oasis(files) => Ok(oasis::read(files)?.playable(device, clips)),
@@ -118,19 +118,28 @@ impl Published {
     }
 
     /// Refuses devices that these networks are not computed on.
-    fn check_device(&self, device: DeviceOptions) -> Result<()> {
-        if matches!(device.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
-            return Ok(());
-        }
-        let file = match self {
-            Self::Diamond(file) => file,
-            Self::Oasis(files) => &files.transformer,
-            Self::Dreamer(files) => &files.dynamics,
+    ///
+    /// # Errors
+    /// Returns an error that names those that they are computed on.
+    pub fn check_device(&self, device: DeviceChoice) -> Result<()> {
+        let (file, on_gpu) = match self {
+            Self::Diamond(file) => (file, true),
+            Self::Oasis(files) => (&files.transformer, false),
+            Self::Dreamer(files) => (&files.dynamics, false),
         };
-        Err(Error::Argument(format!(
-            "--device: {} is computed on the CPU, expected auto or cpu",
-            file.display()
-        )))
+        let (known, expected) = if on_gpu {
+            ("the CPU or through wgpu", "auto, cpu, wgpu or wgpu-f16")
+        } else {
+            ("the CPU", "auto or cpu")
+        };
+        match device {
+            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(()),
+            DeviceChoice::Wgpu | DeviceChoice::WgpuF16 if on_gpu => Ok(()),
+            _ => Err(Error::Argument(format!(
+                "--device: {} is computed on {known}, expected {expected}",
+                file.display()
+            ))),
+        }
     }
 }
 

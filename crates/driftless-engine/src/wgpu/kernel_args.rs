@@ -9,18 +9,24 @@ pub(super) const NONE: u32 = u32::MAX;
 /// Where rows are in the arena; see `shaders/shared/bindings.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub(super) struct RowLayout {
-    pub offset: u32,
-    pub run: u32,
-    pub outer: u32,
-    pub inner: u32,
-    pub segment: u32,
-    pub stride: u32,
-    pub unused: [u32; 2],
+pub struct RowLayout {
+    /// Where row 0 starts.
+    pub(super) offset: u32,
+    /// Rows of a run, which are `inner` apart; runs are `outer` apart.
+    pub(super) run: u32,
+    /// From one run to the next.
+    pub(super) outer: u32,
+    /// From one row of a run to the next.
+    pub(super) inner: u32,
+    /// Contiguous elements of a row; such segments are `stride` apart.
+    pub(super) segment: u32,
+    /// From one segment to the next.
+    pub(super) stride: u32,
+    pub(super) unused: [u32; 2],
 }
 
 impl RowLayout {
-    /// Contiguous rows.
+    /// Contiguous rows of `width`, of which fewer elements may be used; element i + `width` is element i again.
     pub fn contiguous(offset: u32, width: u32) -> Self {
         Self {
             offset,
@@ -71,6 +77,39 @@ impl RowLayout {
             segment: c.max(1),
             stride: 0,
             unused: [0; 2],
+        }
+    }
+
+    /// Of each cell of a grid [gh, gw, c], the 2×2 interior cells of a grid of twice its size with a border that starts
+    /// at `offset`.
+    pub fn doubled(offset: u32, [_, gw]: [u32; 2], c: u32) -> Self {
+        let row = (2 * gw + 2) * c;
+        Self {
+            offset: offset + row + c,
+            run: gw,
+            outer: 2 * row,
+            inner: 2 * c,
+            segment: (2 * c).max(1),
+            stride: row,
+            unused: [0; 2],
+        }
+    }
+
+    /// The same rows without their first elements.
+    pub fn from_element(self, first: u32) -> Self {
+        Self {
+            offset: self.offset + first,
+            ..self
+        }
+    }
+
+    /// Every `step`th row of every `step`th run.
+    pub fn every(self, step: u32) -> Self {
+        Self {
+            run: self.run.div_ceil(step),
+            outer: step * self.outer,
+            inner: step * self.inner,
+            ..self
         }
     }
 
@@ -132,7 +171,33 @@ pub(super) struct SpatialAttentionArgs {
     pub tokens: u32,
     pub heads: u32,
     pub scales: u32,
-    pub unused: [u32; 3],
+    pub scale: f32,
+    pub unused: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct GroupStatisticsArgs {
+    pub x: RowLayout,
+    pub statistics: u32,
+    pub pixels: u32,
+    pub block: u32,
+    pub width: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct GroupNormArgs {
+    pub x: RowLayout,
+    pub y: RowLayout,
+    pub statistics: u32,
+    pub pixels: u32,
+    pub block: u32,
+    pub width: u32,
+    pub affine: u32,
+    pub channels: u32,
+    pub gain: f32,
+    pub silu: u32,
 }
 
 #[repr(C)]

@@ -5,6 +5,7 @@
 mod attention;
 mod elementwise;
 mod export;
+mod maps;
 pub(super) mod matmul;
 
 use std::collections::BTreeMap;
@@ -227,13 +228,7 @@ impl Gpu {
         plain.subgroups = false;
         check(&plain, "", &quick_cases(), TOLERANCE, report)?;
         if self.subgroups {
-            check(
-                self,
-                ", subgroups",
-                &elementwise::norms(),
-                TOLERANCE,
-                report,
-            )?;
+            check(self, ", subgroups", &norms(), TOLERANCE, report)?;
         }
         if let Ok(half) = plain.with_half() {
             check(
@@ -248,10 +243,18 @@ impl Gpu {
     }
 }
 
+/// Norms, the only kernels that use subgroups.
+fn norms() -> Vec<KernelCase> {
+    let mut cases = elementwise::norms();
+    cases.extend(maps::norms());
+    cases
+}
+
 /// A few shapes of every kernel.
 pub(super) fn quick_cases() -> Vec<KernelCase> {
     let mut cases = elementwise::cases();
     cases.extend(attention::cases());
+    cases.extend(maps::cases());
     cases.extend(matmul::quick_cases());
     cases
 }
@@ -261,6 +264,7 @@ pub(super) fn quick_cases() -> Vec<KernelCase> {
 pub(super) fn all_cases() -> Vec<KernelCase> {
     let mut cases = elementwise::cases();
     cases.extend(attention::cases());
+    cases.extend(maps::cases());
     cases.extend(matmul::all_cases());
     cases
 }

@@ -9,8 +9,8 @@ use naga::{Module, StructMember, TypeInner};
 
 use super::super::kernel_args::{
     AffineArgs, DeltaReadArgs, DeltaWriteArgs, EmbedConditioningArgs, FinishFrameArgs, FrameParams,
-    KvCacheWriteArgs, MatmulArgs, MemoryAttentionArgs, PassParams, RmsNormArgs, RowLayout,
-    SampleArgs, SpatialAttentionArgs, TemporalAttentionArgs,
+    GroupNormArgs, GroupStatisticsArgs, KvCacheWriteArgs, MatmulArgs, MemoryAttentionArgs,
+    PassParams, RmsNormArgs, RowLayout, SampleArgs, SpatialAttentionArgs, TemporalAttentionArgs,
 };
 use super::tests::OPTIONS;
 use super::*;
@@ -39,8 +39,15 @@ fn args(kernel: Kernel) -> Record {
             record!(MatmulArgs: x, y, m, n, k, weight, bias, activation, add, aligned)
         }
         Kernel::RmsNorm => record!(RmsNormArgs: x, y, width, gain, unused),
+        Kernel::GroupStatistics => {
+            record!(GroupStatisticsArgs: x, statistics, pixels, block, width)
+        }
+        Kernel::GroupNorm => {
+            record!(GroupNormArgs:
+                x, y, statistics, pixels, block, width, affine, channels, gain, silu)
+        }
         Kernel::AttentionSpatial => {
-            record!(SpatialAttentionArgs: qkv, y, tokens, heads, scales, unused)
+            record!(SpatialAttentionArgs: qkv, y, tokens, heads, scales, scale, unused)
         }
         Kernel::AttentionTemporal => {
             record!(TemporalAttentionArgs:

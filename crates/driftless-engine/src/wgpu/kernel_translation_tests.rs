@@ -157,7 +157,7 @@ fn every_shader_file_is_translated() {
             files += 1;
         }
     }
-    assert_eq!(files, 14);
+    assert_eq!(files, 16);
 }
 
 #[test]

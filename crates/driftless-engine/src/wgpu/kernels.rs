@@ -67,6 +67,8 @@ macro_rules! kernels {
 
 kernels! {
     RmsNorm: ["rms_norm.wgsl"],
+    GroupStatistics: ["group_statistics.wgsl"],
+    GroupNorm: ["group_norm.wgsl"],
     AttentionSpatial: ["shared/attention.wgsl", "attention_spatial.wgsl"],
     AttentionTemporal: ["shared/attention.wgsl", "attention_temporal.wgsl"],
     AttentionMemory: ["shared/attention.wgsl", "attention_memory.wgsl"],
@@ -236,8 +238,14 @@ pub(super) fn source(kernel: Kernel, options: SourceOptions) -> Result<String> {
             ("", set_constant(text, "HEAD", 8, head_vec4s)?)
         }
         // wgpu's WGSL needs no `enable` for subgroups.
-        Kernel::RmsNorm if options.subgroups => ("", format!("{WORKGROUP_SUM_SUBGROUP}\n{text}")),
-        Kernel::RmsNorm => ("", format!("{WORKGROUP_SUM}\n{text}")),
+        Kernel::RmsNorm | Kernel::GroupStatistics | Kernel::GroupNorm => {
+            let sum = if options.subgroups {
+                WORKGROUP_SUM_SUBGROUP
+            } else {
+                WORKGROUP_SUM
+            };
+            ("", format!("{sum}\n{text}"))
+        }
         Kernel::EmbedConditioning | Kernel::Affine | Kernel::Sample | Kernel::FinishFrame => {
             ("", text.to_owned())
         }

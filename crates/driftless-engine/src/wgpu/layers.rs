@@ -35,7 +35,7 @@ impl ConditionTables {
 
 /// Attention heads in the model, and padded to whole vec4s for the kernels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HeadLayout {
+pub struct HeadLayout {
     /// Number of heads.
     pub count: usize,
     /// Head size in the model.
@@ -45,6 +45,7 @@ pub(super) struct HeadLayout {
 }
 
 impl HeadLayout {
+    /// So many heads, which share `width` elements.
     pub fn new(count: usize, width: usize) -> Self {
         let size = width / count;
         Self {

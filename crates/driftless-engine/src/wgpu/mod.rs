@@ -13,6 +13,7 @@ mod network;
 mod operations;
 mod peak_matmul;
 mod program;
+mod recorded;
 mod tile_variants;
 mod tokenizer;
 mod tuning;
@@ -30,21 +31,26 @@ use driftless_model::config::WorldConfig;
 
 use self::dynamics::WgpuDynamics;
 use self::frame_texture::TextureWriter;
-use self::kernel_args::{FrameParams, PassParams, RowLayout};
+use self::kernel_args::{FrameParams, PassParams};
 use self::kernels::KernelPipelines;
-use self::operations::{ArenaLayout, SampleOperation};
-use self::program::{MAX_RECORDED_STEPS, Program, ProgramBuffers, ProgramBuilder, StageTimer};
+use self::operations::SampleOperation;
+use self::program::{MAX_RECORDED_STEPS, Program, ProgramBuffers, StageTimer};
 use self::tile_variants::{MatmulShape, MatmulTuning};
 use self::tokenizer::WgpuTokenizer;
-use self::tuning::TuningCache;
-use self::weights::Weights;
+use self::tuning::fastest_tiles;
 use super::network::{DenoiseInput, Readback};
 use crate::Result;
 
 pub use self::frame_texture::FrameTexture;
 pub use self::gate::SubmissionGate;
 pub use self::gpu::{AdapterInfo, Gpu, adapters};
+pub use self::kernel_args::RowLayout;
 pub use self::kernel_cases::{KernelCaseExport, KernelCheck, exported as kernel_cases};
+pub use self::layers::HeadLayout;
+pub use self::operations::{ArenaLayout, GroupNorm};
+pub use self::program::ProgramBuilder;
+pub use self::recorded::{RecordedPass, Recorder};
+pub use self::weights::{MatrixRef, Weights};
 
 /// Approximate limit on the time that opening a world spends on measuring tiles.
 const TUNING_TIME: Duration = Duration::from_secs(2);
@@ -130,18 +136,10 @@ impl WgpuNetwork {
     /// # Errors
     /// Returns an error if the world does not fit into the device's buffers, or the device is lost.
     pub fn tuned(world: &WorldModel, gpu: &Gpu) -> Result<Self> {
-        let cache = TuningCache::platform();
         gpu.scoped(|| {
             let mut network = Self::upload(world, gpu)?;
-            let known = cache.as_ref().map(|cache| cache.read(gpu));
-            let known = known.unwrap_or_default();
             let (products, kernels) = (network.products(), &network.kernels);
-            let (tuning, measured) = known.measure(gpu, kernels, &products, TUNING_TIME)?;
-            if let (1.., Some(cache)) = (measured, &cache)
-                && let Err(error) = cache.write(gpu, &tuning)
-            {
-                tracing::warn!("tile measurements were not saved: {error}");
-            }
+            let tuning = fastest_tiles(gpu, kernels, &products, TUNING_TIME)?;
             network.set_tuning(tuning)?;
             Ok(network)
         })

@@ -3,17 +3,19 @@
 use driftless_model::export::ExportedCellBlock;
 
 use super::kernel_args::{
-    Activation, AffineArgs, MatmulArgs, NONE, RmsNormArgs, RowLayout, SampleArgs,
+    Activation, AffineArgs, GroupNormArgs, GroupStatisticsArgs, MatmulArgs, NONE, RmsNormArgs,
+    RowLayout, SampleArgs, SpatialAttentionArgs,
 };
 use super::kernels::{Kernel, workgroups};
+use super::layers::HeadLayout;
 use super::program::ProgramBuilder;
 use super::tile_variants::{PANEL, TILE_VARIANTS};
 use super::weights::{MatrixRef, Weights};
 
 /// Allocates regions of the arena one after the other.
 #[derive(Debug, Default)]
-pub(super) struct ArenaLayout {
-    pub len: u32,
+pub struct ArenaLayout {
+    pub(super) len: u32,
 }
 
 impl ArenaLayout {
@@ -39,7 +41,7 @@ impl ProgramBuilder {
     }
 
     /// y ← activation(x Wᵀ + b) over `m` rows.
-    pub fn matmul_activated(
+    pub(super) fn matmul_activated(
         &mut self,
         w: MatrixRef,
         m: u32,
@@ -65,7 +67,7 @@ impl ProgramBuilder {
     }
 
     /// A product with the tile variant of an index, whatever the tuning says.
-    pub fn matmul_with_tiles(
+    pub(super) fn matmul_with_tiles(
         &mut self,
         variant: usize,
         w: MatrixRef,
@@ -91,7 +93,7 @@ impl ProgramBuilder {
     }
 
     /// y ← x / rms(x) · gain, over `rows` rows.
-    pub fn rms_norm(&mut self, norm: RmsNorm, rows: u32, x: RowLayout, y: RowLayout) {
+    pub(super) fn rms_norm(&mut self, norm: RmsNorm, rows: u32, x: RowLayout, y: RowLayout) {
         let args = RmsNormArgs {
             x,
             y,
@@ -104,7 +106,7 @@ impl ProgramBuilder {
 
     /// y ← (x + shift) · scale over [rows, width]. `shift` [rows, width] and `scale` [width] are offsets in
     /// the weights, or [`NONE`].
-    pub fn affine(
+    pub(super) fn affine(
         &mut self,
         [rows, width]: [u32; 2],
         x: RowLayout,
@@ -128,8 +130,58 @@ impl ProgramBuilder {
         self.affine(size, x, y, NONE, NONE);
     }
 
+    /// Normalizes groups of channels of `pixels` rows, each of them [channels]. Scratch: `statistics`, as many elements
+    /// as [`GroupNorm::scratch_len`] says.
+    pub fn group_norm(
+        &mut self,
+        norm: &GroupNorm,
+        pixels: u32,
+        [x, y]: [RowLayout; 2],
+        statistics: u32,
+    ) {
+        let (block, width) = (GroupNorm::block(pixels), norm.channels / norm.groups);
+        let groups = [pixels.div_ceil(block), norm.groups];
+        let args = GroupStatisticsArgs {
+            x,
+            statistics,
+            pixels,
+            block,
+            width,
+        };
+        self.push(Kernel::GroupStatistics, &args, groups);
+        let args = GroupNormArgs {
+            x,
+            y,
+            statistics,
+            pixels,
+            block,
+            width,
+            affine: norm.affine,
+            channels: norm.channels,
+            gain: norm.gain,
+            silu: u32::from(norm.silu),
+        };
+        self.push(Kernel::GroupNorm, &args, groups);
+    }
+
+    /// softmax(q kᵀ / √d) v between all tokens, with d the heads' size: `qkv` is [tokens, 3 · padded width], `y`
+    /// [tokens, padded width].
+    pub fn attention(&mut self, heads: HeadLayout, tokens: u32, qkv: u32, y: u32) {
+        let args = SpatialAttentionArgs {
+            qkv,
+            y,
+            tokens,
+            heads: heads.count as u32,
+            scales: NONE,
+            scale: 1.0 / (heads.size as f32).sqrt(),
+            unused: [0; 2],
+        };
+        let threads = tokens * heads.count as u32;
+        self.push(Kernel::AttentionSpatial, &args, [workgroups(threads), 1]);
+    }
+
     /// A sampler operation on `len` elements at the arena offsets `z` and `x`.
-    pub fn sample(
+    pub(super) fn sample(
         &mut self,
         operation: SampleOperation,
         [z, x]: [u32; 2],
@@ -149,7 +201,7 @@ impl ProgramBuilder {
 
     /// x ← x + W silu(conv₃ₓ₃(norm x) + b) on the grid of cells at `x`. Scratch: `padded_cells` is a grid with
     /// a border of zeros, and `hidden` is as large as x.
-    pub fn cell_block(
+    pub(super) fn cell_block(
         &mut self,
         block: &CellBlock,
         grid: [u32; 2],
@@ -197,6 +249,33 @@ impl RmsNorm {
             width: gain.len() as u32,
             gain: weights.push(gain),
         }
+    }
+}
+
+/// Group normalization of maps with so many channels.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupNorm {
+    /// Channels of the maps.
+    pub channels: u32,
+    /// Groups, of as many channels each.
+    pub groups: u32,
+    /// Where the arena holds the gains less `gain`, then the offsets: [2, channels].
+    pub affine: u32,
+    /// What is added to the gains.
+    pub gain: f32,
+    /// Whether SiLU follows.
+    pub silu: bool,
+}
+
+impl GroupNorm {
+    /// Pixels that a workgroup normalizes.
+    pub(super) fn block(pixels: u32) -> u32 {
+        pixels.div_ceil(64).max(16)
+    }
+
+    /// Elements of scratch for maps of so many pixels.
+    pub fn scratch_len(&self, pixels: u32) -> usize {
+        2 * (self.groups * pixels.div_ceil(Self::block(pixels))) as usize
     }
 }
 

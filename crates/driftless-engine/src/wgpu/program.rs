@@ -43,11 +43,11 @@ pub(super) struct ProgramBuffers<'a> {
 
 /// A program under construction.
 #[derive(Default)]
-pub(super) struct ProgramBuilder {
+pub struct ProgramBuilder {
     /// Which tile variant each product uses.
-    pub tuning: Arc<MatmulTuning>,
+    pub(super) tuning: Arc<MatmulTuning>,
     /// Number of recorded products of each shape.
-    pub products: BTreeMap<MatmulShape, usize>,
+    pub(super) products: BTreeMap<MatmulShape, usize>,
     records: Vec<u8>,
     dispatches: Vec<Dispatch>,
     /// Index of the first dispatch of each stage but the first.
@@ -56,19 +56,19 @@ pub(super) struct ProgramBuilder {
 
 impl ProgramBuilder {
     /// Starts another stage.
-    pub fn begin_stage(&mut self) {
+    pub(super) fn begin_stage(&mut self) {
         self.stage_starts.push(self.dispatches.len());
     }
 
     /// Adds a dispatch with its arguments.
-    pub fn push(&mut self, kernel: Kernel, args: &impl Pod, groups: [u32; 2]) {
+    pub(super) fn push(&mut self, kernel: Kernel, args: &impl Pod, groups: [u32; 2]) {
         self.records.extend_from_slice(bytemuck::bytes_of(args));
         self.dispatches.push(Dispatch { kernel, groups });
         self.records.resize(self.dispatches.len() * RECORD_BYTES, 0);
     }
 
     /// The kernel, the bytes of the arguments and the workgroups of each dispatch.
-    pub fn dispatches(&self) -> impl Iterator<Item = (Kernel, &[u8], [u32; 2])> {
+    pub(super) fn dispatches(&self) -> impl Iterator<Item = (Kernel, &[u8], [u32; 2])> {
         let records = self.records.chunks_exact(RECORD_BYTES);
         let dispatches = self.dispatches.iter().zip(records);
         dispatches.map(|(dispatch, record)| (dispatch.kernel, record, dispatch.groups))

@@ -66,6 +66,29 @@ impl MatmulTuning {
     }
 }
 
+/// The fastest tiles for `products`. Those that the platform's cache folder does not know are measured and stored
+/// there, until `time_limit` has passed.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub(super) fn fastest_tiles(
+    gpu: &Gpu,
+    kernels: &KernelPipelines,
+    products: &BTreeMap<MatmulShape, usize>,
+    time_limit: Duration,
+) -> Result<MatmulTuning> {
+    let cache = TuningCache::platform();
+    let known = cache.as_ref().map(|cache| cache.read(gpu));
+    let known = known.unwrap_or_default();
+    let (tuning, measured) = known.measure(gpu, kernels, products, time_limit)?;
+    if let (1.., Some(cache)) = (measured, &cache)
+        && let Err(error) = cache.write(gpu, &tuning)
+    {
+        tracing::warn!("tile measurements were not saved: {error}");
+    }
+    Ok(tuning)
+}
+
 /// Times matrix products of one shape.
 pub(super) struct MatmulBench<'a> {
     gpu: &'a Gpu,

@@ -11,28 +11,28 @@ use super::tile_variants::PANEL;
 use crate::Result;
 
 /// Collects a world's weights before upload.
-#[derive(Default)]
-pub(super) struct Weights {
+#[derive(Debug, Default)]
+pub struct Weights {
     /// Embedding tables, gains and biases.
-    pub tables: Vec<f32>,
+    pub(super) tables: Vec<f32>,
     /// Packed matrices.
     panels: Vec<f32>,
 }
 
 /// Where a packed matrix [n, k] and its bias [n] are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MatrixRef {
-    pub n: u32,
-    pub k: u32,
+pub struct MatrixRef {
+    pub(super) n: u32,
+    pub(super) k: u32,
     /// Offset in the panels, in vec4s.
-    pub panels: u32,
+    pub(super) panels: u32,
     /// Offset in the tables, in elements, or [`NONE`].
-    pub bias: u32,
+    pub(super) bias: u32,
 }
 
 impl Weights {
     /// Appends values to the tables; returns their offset.
-    pub fn push(&mut self, values: &[f32]) -> u32 {
+    pub(super) fn push(&mut self, values: &[f32]) -> u32 {
         let at = self.tables.len();
         self.tables.extend_from_slice(values);
         self.tables
@@ -64,8 +64,23 @@ impl Weights {
         }
     }
 
+    /// Packs a matrix as [`Self::matrix`] does, with a bias for each output.
+    pub fn matrix_with_bias(
+        &mut self,
+        n: usize,
+        k: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+    ) -> MatrixRef {
+        let packed = self.matrix(n, k, weight);
+        MatrixRef {
+            bias: self.push(bias),
+            ..packed
+        }
+    }
+
     /// The packed matrices.
-    pub fn panels(&self) -> &[f32] {
+    pub(super) fn panels(&self) -> &[f32] {
         &self.panels
     }
 
@@ -73,7 +88,7 @@ impl Weights {
     ///
     /// # Errors
     /// Returns an error if they do not fit into a buffer.
-    pub fn upload(&self, gpu: &Gpu) -> Result<Buffer> {
+    pub(super) fn upload(&self, gpu: &Gpu) -> Result<Buffer> {
         let buffer = gpu.storage("tables", self.tables.len())?;
         let bytes = bytemuck::cast_slice(&self.tables);
         gpu.queue.write_buffer(&buffer, 0, bytes);
@@ -84,7 +99,7 @@ impl Weights {
     ///
     /// # Errors
     /// Returns an error if they do not fit into a buffer.
-    pub fn upload_panels(&self, gpu: &Gpu) -> Result<Buffer> {
+    pub(super) fn upload_panels(&self, gpu: &Gpu) -> Result<Buffer> {
         if !gpu.half {
             let buffer = gpu.storage("matrices", self.panels.len())?;
             let bytes = bytemuck::cast_slice(&self.panels);
@@ -100,19 +115,17 @@ impl Weights {
     }
 
     /// Packs a matrix with its bias, if it has one.
-    pub fn linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
-        let packed = self.matrix(matrix.outputs, matrix.inputs, |o, i| matrix.at(o, i));
+    pub(super) fn linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
+        let (n, k) = (matrix.outputs, matrix.inputs);
+        let weight = |o, i| matrix.at(o, i);
         match &matrix.bias {
-            Some(bias) => MatrixRef {
-                bias: self.push(bias),
-                ..packed
-            },
-            None => packed,
+            Some(bias) => self.matrix_with_bias(n, k, weight, bias),
+            None => self.matrix(n, k, weight),
         }
     }
 
     /// Packs the matrix before a SwiGLU, with gate and value of each output in neighbouring columns.
-    pub fn swiglu_linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
+    pub(super) fn swiglu_linear(&mut self, matrix: &ExportedMatrix) -> MatrixRef {
         let n = matrix.outputs;
         let source = |o: usize| o / 2 + o % 2 * (n / 2);
         let packed = self.matrix(n, matrix.inputs, |o, i| matrix.at(source(o), i));

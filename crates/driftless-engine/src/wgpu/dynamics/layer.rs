@@ -36,7 +36,8 @@ impl WgpuDynamics {
             tokens: self.tokens,
             heads: self.heads.count as u32,
             scales: attention.parameters,
-            unused: [0; 3],
+            scale: 0.0,
+            unused: [0; 2],
         };
         r.push(
             Kernel::AttentionSpatial,

@@ -5,12 +5,14 @@ use super::super::kernel_args::{
     TemporalAttentionArgs,
 };
 use super::super::kernels::{Kernel, workgroups};
+use super::super::layers::HeadLayout;
 use super::{CaseInputs, ExpectedRegion, KernelCase};
 
 /// All cases of this file.
 pub fn cases() -> Vec<KernelCase> {
     let shapes = [(1, 1, 4), (20, 4, 32), (67, 3, 8), (130, 2, 64)];
     let mut cases: Vec<_> = shapes.map(spatial).into();
+    cases.extend([(9, 1, 3), (21, 2, 8)].map(plain));
     cases.extend([(0, 0), (0, 3), (2, 4), (4, 5)].map(temporal));
     cases.extend([(0, 6), (5, 6), (6, 6)].map(memory));
     cases.extend([f32::NAN, f32::INFINITY].map(non_finite_keys));
@@ -56,7 +58,8 @@ fn spatial((tokens, heads, head): (usize, usize, usize)) -> KernelCase {
         tokens: tokens as u32,
         heads: heads as u32,
         scales: t.weights.push(&scales),
-        unused: [0; 3],
+        scale: 0.0,
+        unused: [0; 2],
     };
     let qkv_part = |token: usize, which: usize, h: usize| {
         let at = (token * 3 + which) * width + h * head;
@@ -78,6 +81,35 @@ fn spatial((tokens, heads, head): (usize, usize, usize)) -> KernelCase {
     t.case(name, head, expected, move |r| {
         let count = workgroups((tokens * heads) as u32);
         r.push(Kernel::AttentionSpatial, &args, [count, 1]);
+    })
+}
+
+/// Attention by plain products: tokens, heads, head size.
+fn plain((tokens, heads, size): (usize, usize, usize)) -> KernelCase {
+    let mut t = CaseInputs::new(tokens as u64);
+    let layout = HeadLayout::new(heads, heads * size);
+    let padded = layout.width();
+    // Padding holds zeros, as a padded projection leaves it.
+    let numbers = t.random(tokens * 3 * padded);
+    let kept = |i: usize| layout.source(i % padded).map_or(0.0, |_| numbers[i]);
+    let qkv: Vec<f32> = (0..numbers.len()).map(kept).collect();
+    let (qkv_at, y) = (t.region_of(&qkv), t.nan_region(tokens * padded));
+    let part = |token: usize, which: usize, h: usize| {
+        &qkv[(token * 3 + which) * padded + h * layout.padded..][..layout.padded]
+    };
+    let mut values = Vec::new();
+    for token in 0..tokens {
+        for h in 0..heads {
+            let logit = |j: usize| dot(part(token, 0, h), part(j, 1, h)) / (size as f32).sqrt();
+            let logits: Vec<f32> = (0..tokens).map(logit).collect();
+            let read: Vec<&[f32]> = (0..tokens).map(|j| part(j, 2, h)).collect();
+            values.extend(weighted_average(&logits, &read));
+        }
+    }
+    let name = format!("attention by products, {tokens} tokens, {heads} heads of {size}");
+    let expected = vec![ExpectedRegion { at: y, values }];
+    t.case(name, layout.padded, expected, move |r| {
+        r.attention(layout, tokens as u32, qkv_at, y);
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::kernels::{SourceOptions, source};
 use super::super::program::ProgramBuilder;
-use super::{HALF_TOLERANCE, KernelCase, TOLERANCE, elementwise, matmul, quick_cases};
+use super::{HALF_TOLERANCE, KernelCase, TOLERANCE, matmul, norms, quick_cases};
 use crate::Result;
 
 /// A case of [`exported`]. Buffers are 32-bit words: floats by their bits, so that NaN survives JSON.
@@ -64,7 +64,7 @@ pub fn exported() -> Result<Vec<KernelCaseExport>> {
         ..plain
     };
     let plain = quick_cases().into_iter().map(|case| (case, plain));
-    let norms = elementwise::norms().into_iter();
+    let norms = norms().into_iter();
     let products = matmul::quick_cases().into_iter();
     let cases = plain
         .chain(norms.map(|case| (case, with_subgroups)))
