@@ -12,7 +12,9 @@ mod program;
 use std::path::{Path, PathBuf};
 
 use common::path_str;
+use driftless::workspace::published::Published;
 use driftless_data::Episode;
+use driftless_engine::{DeviceChoice, GpuSource};
 use program::{failure, root, success};
 use tempfile::TempDir;
 
@@ -95,6 +97,31 @@ fn diamond_plays_on_a_gpu() {
     let report = success(&[&bench[..], &short].concat());
     let device = format!("DIAMOND pong on wgpu {}, the rest on ", gpu.name());
     assert!(report.starts_with(&device), "{report}");
+}
+
+#[test]
+fn diamond_goes_on_without_its_gpu() {
+    let Some(gpu) = driftless_engine::testing::gpu() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let published = Published::at(&diamond(&folder)).unwrap().unwrap();
+    let game = published.open(DeviceChoice::Wgpu.into(), None).unwrap();
+    let params = game.sampling;
+    let mut player = (game.player)(&GpuSource::Shared(gpu.clone())).unwrap();
+    assert_eq!(player.name(), "wgpu diamond");
+    player.start(0, &params).unwrap();
+    player.step(1.into(), &params).unwrap();
+    let saved = player.snapshot().unwrap();
+    let image = player.image().unwrap().to_vec();
+    gpu.device_and_queue().0.destroy();
+    let error = player.step(2.into(), &params).unwrap_err();
+    assert!(error.is_device(), "{error}");
+    let mut player = (game.player)(&GpuSource::Unavailable).unwrap();
+    assert_eq!(player.name(), "cpu diamond");
+    player.restore(&saved).unwrap();
+    assert!(player.image().unwrap() == image);
+    player.step(2.into(), &params).unwrap();
 }
 
 /// The files of Oasis.

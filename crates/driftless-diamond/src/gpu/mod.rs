@@ -96,3 +96,6 @@ impl GpuNetwork {
         Ok(self.pass.run(self.output, out)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

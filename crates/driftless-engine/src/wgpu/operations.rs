@@ -130,8 +130,8 @@ impl ProgramBuilder {
         self.affine(size, x, y, NONE, NONE);
     }
 
-    /// Normalizes groups of channels of `pixels` rows, each of them [channels]. Scratch: `statistics`, as many elements
-    /// as [`GroupNorm::scratch_len`] says.
+    /// Normalizes groups of channels of `pixels` rows, each of them `[channels]`. Scratch: `statistics`, as many
+    /// elements as [`GroupNorm::scratch_len`] says.
     pub fn group_norm(
         &mut self,
         norm: &GroupNorm,
@@ -164,8 +164,8 @@ impl ProgramBuilder {
         self.push(Kernel::GroupNorm, &args, groups);
     }
 
-    /// softmax(q kᵀ / √d) v between all tokens, with d the heads' size: `qkv` is [tokens, 3 · padded width], `y`
-    /// [tokens, padded width].
+    /// softmax(q kᵀ / √d) v between all tokens, with d the heads' size: `qkv` is `[tokens, 3 · padded width]`, `y`
+    /// `[tokens, padded width]`.
     pub fn attention(&mut self, heads: HeadLayout, tokens: u32, qkv: u32, y: u32) {
         let args = SpatialAttentionArgs {
             qkv,
@@ -259,7 +259,7 @@ pub struct GroupNorm {
     pub channels: u32,
     /// Groups, of as many channels each.
     pub groups: u32,
-    /// Where the arena holds the gains less `gain`, then the offsets: [2, channels].
+    /// Where the arena holds the gains less `gain`, then the offsets: `[2, channels]`.
     pub affine: u32,
     /// What is added to the gains.
     pub gain: f32,

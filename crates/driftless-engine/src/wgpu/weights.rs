@@ -19,7 +19,7 @@ pub struct Weights {
     panels: Vec<f32>,
 }
 
-/// Where a packed matrix [n, k] and its bias [n] are.
+/// Where a packed matrix `[n, k]` and its bias `[n]` are.
 #[derive(Clone, Copy, Debug)]
 pub struct MatrixRef {
     pub(super) n: u32,
