@@ -1,10 +1,11 @@
 //! `driftless train`: trains a world, an agent, a clip network or a transport network from a dataset.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 use driftless::{Error, Result, interrupt};
+use driftless_data::layout::checkpoint::{AGENT_WEIGHTS, CLIP_WEIGHTS};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_shards::{CacheOptions, Location};
@@ -13,6 +14,7 @@ use driftless_train::{
     AgentOptions, ClipOptions, RunLayout, ShardOptions, StepReport, TrainOptions, TrainOutcome,
     TrainPreset, TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
 };
+use driftless_transport::config::WEIGHTS as TRANSPORT_WEIGHTS;
 
 use super::progress::{Progress, is_quiet};
 
@@ -267,9 +269,6 @@ fn clip(args: Args) -> Result<()> {
     };
     let outcome = run_clip(&options, &mut TerminalProgress::default())
         .map_err(|error| super::about(&options.data, error))?;
-    if outcome == TrainOutcome::Stopped && !is_quiet() {
-        eprintln!("stopped and saved; continue with --resume");
-    }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let world = super::shell_word(&checkpoint);
     let encoder = options.text_encoder.as_ref();
@@ -277,7 +276,7 @@ fn clip(args: Args) -> Result<()> {
     let encoder = encoder.unwrap_or_default();
     let next =
         format!("make a clip with: driftless film PROMPT --world {world}{encoder} --out clip.gif");
-    super::wrote(&checkpoint, &next);
+    say_end(outcome, &checkpoint.join(CLIP_WEIGHTS), &next);
     Ok(())
 }
 
@@ -308,13 +307,10 @@ fn agent(args: Args) -> Result<()> {
     };
     let outcome = run_agent(&options, &mut TerminalProgress::default())
         .map_err(|error| super::about(&options.data, error))?;
-    if outcome == TrainOutcome::Stopped && !is_quiet() {
-        eprintln!("stopped and saved; continue with --resume");
-    }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let world = super::shell_word(&checkpoint);
     let next = format!("measure it in the real game with: driftless eval --agent {world}");
-    super::wrote(&checkpoint, &next);
+    say_end(outcome, &checkpoint.join(AGENT_WEIGHTS), &next);
     Ok(())
 }
 
@@ -344,14 +340,21 @@ fn transport(args: Args) -> Result<()> {
         seed: args.seed,
     };
     let outcome = run_transport(&options, &mut TerminalProgress::default())?;
-    if outcome == TrainOutcome::Stopped {
-        eprintln!("stopped and saved; continue with --resume");
-    }
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let [folder, data] = [&checkpoint, &options.data].map(|path| super::shell_word(path));
     let next = format!("measure it with: driftless eval --checkpoint {folder} --data {data}");
-    super::wrote(&checkpoint, &next);
+    say_end(outcome, &checkpoint.join(TRANSPORT_WEIGHTS), &next);
     Ok(())
+}
+
+/// Says that a run was stopped, and what to do with its checkpoint, if that has the trained weights yet.
+fn say_end(outcome: TrainOutcome, weights: &Path, next: &str) {
+    if outcome == TrainOutcome::Stopped && !is_quiet() {
+        eprintln!("stopped and saved; continue with --resume");
+    }
+    if let (true, Some(checkpoint)) = (weights.is_file(), weights.parent()) {
+        super::wrote(checkpoint, next);
+    }
 }
 
 /// Says where the world is and how to play it, or that `stage` is missing for that.

@@ -6,12 +6,13 @@ use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
 use super::dynamics_parts::{DynamicsWeights, ScratchRegions};
+use super::heads::HeadLayout;
 use super::kernel_args::{
     Activation, EmbedConditioningArgs, FinishFrameArgs, KvCacheWriteArgs, MemoryAttentionArgs,
     NONE, RowLayout,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::{ConditionTables, HeadLayout, KvCache, LayerSizes, OutcomeHead, Recall};
+use super::layers::{ConditionTables, KvCache, LayerSizes, OutcomeHead, Recall};
 use super::operations::ArenaLayout;
 use super::program::ProgramBuilder;
 use super::weights::Weights;

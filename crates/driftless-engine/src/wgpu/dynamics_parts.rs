@@ -3,8 +3,9 @@
 use driftless_model::config::WorldConfig;
 use driftless_model::export::ExportedDynamics;
 
+use super::heads::HeadLayout;
 use super::kernel_args::NONE;
-use super::layers::{ConditionTables, HeadLayout, Layer, LayerSizes, MemoryEncoder, OutcomeHead};
+use super::layers::{ConditionTables, Layer, LayerSizes, MemoryEncoder, OutcomeHead};
 use super::operations::{ArenaLayout, CellBlock, RmsNorm};
 use super::weights::{MatrixRef, Weights};
 

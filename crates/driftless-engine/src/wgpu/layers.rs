@@ -1,10 +1,11 @@
-//! Layers of the dynamics network: offsets of their weights, and the layout of attention heads.
+//! Layers of the dynamics network: offsets of their weights.
 
 use driftless_model::export::{
-    ExportedAttention, ExportedConditions, ExportedDelta, ExportedLayer, ExportedMatrix,
-    ExportedMemory, ExportedMlp, ExportedOutcomeHead, ExportedRecall,
+    ExportedAttention, ExportedConditions, ExportedDelta, ExportedLayer, ExportedMemory,
+    ExportedMlp, ExportedOutcomeHead, ExportedRecall,
 };
 
+use super::heads::HeadLayout;
 use super::kernel_args::{Activation, RowLayout};
 use super::operations::{ArenaLayout, RmsNorm};
 use super::program::ProgramBuilder;
@@ -30,56 +31,6 @@ impl ConditionTables {
                 conditions.axes.inputs as u32,
             ),
         }
-    }
-}
-
-/// Attention heads in the model, and padded to whole vec4s for the kernels.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLayout {
-    /// Number of heads.
-    pub count: usize,
-    /// Head size in the model.
-    pub size: usize,
-    /// Head size for the kernels.
-    pub padded: usize,
-}
-
-impl HeadLayout {
-    /// So many heads, which share `width` elements.
-    pub fn new(count: usize, width: usize) -> Self {
-        let size = width / count;
-        Self {
-            count,
-            size,
-            padded: size.next_multiple_of(4),
-        }
-    }
-
-    /// Padded size of a token over all heads.
-    pub fn width(self) -> usize {
-        self.count * self.padded
-    }
-
-    /// Packs a matrix whose outputs are `parts` tokens over all heads, such as queries, keys and values.
-    fn into_heads(self, weights: &mut Weights, parts: usize, matrix: &ExportedMatrix) -> MatrixRef {
-        let (width, padded) = (self.count * self.size, self.width());
-        weights.matrix(parts * padded, matrix.inputs, |o, i| {
-            let source = self.source(o % padded);
-            source.map_or(0.0, |at| matrix.at(o / padded * width + at, i))
-        })
-    }
-
-    /// Packs a matrix whose inputs are a token over all heads.
-    fn out_of_heads(self, weights: &mut Weights, matrix: &ExportedMatrix) -> MatrixRef {
-        weights.matrix(matrix.outputs, self.width(), |o, i| {
-            self.source(i).map_or(0.0, |at| matrix.at(o, at))
-        })
-    }
-
-    /// Model index of the padded element `i` of a token; `None` for padding.
-    pub fn source(self, i: usize) -> Option<usize> {
-        let (head, at) = (i / self.padded, i % self.padded);
-        (at < self.size).then_some(head * self.size + at)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use driftless_model::export::ExportedCellBlock;
 
+use super::heads::HeadLayout;
 use super::kernel_args::{
     Activation, AffineArgs, GroupNormArgs, GroupStatisticsArgs, MatmulArgs, NONE, RmsNormArgs,
     RowLayout, SampleArgs, SpatialAttentionArgs,
 };
 use super::kernels::{Kernel, workgroups};
-use super::layers::HeadLayout;
 use super::program::ProgramBuilder;
 use super::tile_variants::{PANEL, TILE_VARIANTS};
 use super::weights::{MatrixRef, Weights};

@@ -1,11 +1,11 @@
 //! Attention within a frame, over time and to recalled frames, and writing the KV cache; delta states.
 
+use super::super::heads::HeadLayout;
 use super::super::kernel_args::{
     DeltaReadArgs, DeltaWriteArgs, KvCacheWriteArgs, MemoryAttentionArgs, SpatialAttentionArgs,
     TemporalAttentionArgs,
 };
 use super::super::kernels::{Kernel, workgroups};
-use super::super::layers::HeadLayout;
 use super::{CaseInputs, ExpectedRegion, KernelCase};
 
 /// All cases of this file.
