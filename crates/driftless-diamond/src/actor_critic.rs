@@ -3,9 +3,8 @@
 use crate::Result;
 use crate::blocks::Linear;
 use crate::conv::{Conv1x1, Conv3x3, Onto, Source};
-use crate::denoiser::COLOURS;
 use crate::lstm::{Lstm, LstmState};
-use crate::map::{Compute, Map};
+use crate::map::{COLOURS, Compute, Map};
 use crate::norm::GroupNorm;
 use crate::reward_end::frame_map;
 use crate::weights::Weights;

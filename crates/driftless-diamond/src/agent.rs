@@ -41,7 +41,7 @@ pub struct AgentInfo {
 impl AgentInfo {
     /// Bytes of a frame, u8 RGB.
     pub fn image_len(&self) -> usize {
-        self.image[0] * self.image[1] * crate::denoiser::COLOURS
+        self.image[0] * self.image[1] * crate::map::COLOURS
     }
 }
 

@@ -6,8 +6,9 @@ use driftless_engine::Backend;
 use driftless_model::simd::sigmoid;
 
 use crate::blocks::{BlockBuilder, Linear, ModulationBuilder};
-use crate::map::{Compute, Map};
-use crate::network::{Network, NetworkWeights};
+use crate::map::{COLOURS, Compute, Map};
+use crate::network::Network;
+use crate::network_weights::NetworkWeights;
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -15,8 +16,6 @@ use crate::{Error, Result};
 pub const SIGMA_DATA: f64 = 0.5;
 /// Standard deviation of the noise that training adds to whole channels; it widens every noise level.
 pub const SIGMA_OFFSET: f64 = 0.3;
-/// Red, green and blue.
-pub const COLOURS: usize = 3;
 
 /// EDM's preconditioning at a noise level σ (Karras et al., *Elucidating the Design Space of Diffusion-Based
 /// Generative Models*, 2022, table 1), with σ² widened by [`SIGMA_OFFSET`]².

@@ -24,6 +24,7 @@ mod gpu;
 mod lstm;
 mod map;
 mod network;
+mod network_weights;
 mod norm;
 mod reward_end;
 pub mod sampler;

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use driftless_engine::kernels::{LANES, Workers};
 
+/// Channels of a frame: red, green and blue.
+pub const COLOURS: usize = 3;
+
 /// A feature map `[h, w, channels]`, channels last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Map {

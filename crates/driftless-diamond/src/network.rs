@@ -3,56 +3,13 @@
 use driftless_engine::Backend;
 
 use crate::Result;
-use crate::blocks::BlockBuilder;
 use crate::conv::{Conv3x3, Onto, Source};
-use crate::denoiser::COLOURS;
 #[cfg(feature = "wgpu")]
 use crate::gpu::GpuNetwork;
-use crate::map::{Compute, Map};
+use crate::map::{COLOURS, Compute, Map};
+use crate::network_weights::NetworkWeights;
 use crate::norm::GroupNorm;
-use crate::unet::{UNet, UNetWeights};
-use crate::weights::Affine;
-
-/// The weights of a [`Network`].
-pub(crate) struct NetworkWeights {
-    /// Height and width of frames.
-    pub size: [usize; 2],
-    pub conv_in: Affine,
-    pub unet: UNetWeights,
-    pub norm_out: GroupNorm,
-    pub conv_out: Affine,
-}
-
-impl NetworkWeights {
-    /// Takes the weights of `name`, which sees so many past frames.
-    pub(crate) fn take(
-        builder: &mut BlockBuilder,
-        name: &str,
-        size: [usize; 2],
-        past: usize,
-    ) -> Result<Self> {
-        let part = |part: &str| format!("{name}.{part}");
-        let frames = (past + 1) * COLOURS;
-        let conv_in = builder
-            .weights
-            .convolution(&part("conv_in"), Some(frames), 3)?;
-        let unet = UNetWeights::take(builder, &part("unet"), size, conv_in.outputs())?;
-        let (weights, outputs) = (&mut *builder.weights, unet.outputs());
-        let norm_out = GroupNorm::new(weights, &part("norm_out.norm"), outputs)?;
-        let conv_out = weights.convolution(&part("conv_out"), Some(outputs), 3)?;
-        if conv_out.outputs() != COLOURS {
-            let expected = format!("{COLOURS} outputs");
-            return Err(weights.wrong(&part("conv_out.weight"), &conv_out.shape, &expected));
-        }
-        Ok(Self {
-            size,
-            conv_in,
-            unet,
-            norm_out,
-            conv_out,
-        })
-    }
-}
+use crate::unet::UNet;
 
 /// The network, packed for what computes it.
 pub(crate) enum Network {

@@ -6,9 +6,9 @@ use driftless_engine::kernels::{PackedMatrix, RowLayout, WriteMode};
 use crate::Result;
 use crate::blocks::{BlockBuilder, Linear, ModulationBuilder, ResBlock};
 use crate::conv::{Conv3x3, Onto, Source};
-use crate::denoiser::{COLOURS, level, silu};
+use crate::denoiser::{level, silu};
 use crate::lstm::{Lstm, LstmState};
-use crate::map::{Compute, Map};
+use crate::map::{COLOURS, Compute, Map};
 use crate::weights::Weights;
 
 /// Rewards −1, 0 and 1, and end: no and yes.

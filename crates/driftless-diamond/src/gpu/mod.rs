@@ -8,9 +8,9 @@ mod plan;
 use driftless_engine::Gpu;
 use driftless_engine::gpu_kernels::{ProgramBuilder, RecordedPass};
 
-use self::plan::Planner;
+use self::plan::{Inputs, Planner};
 use crate::Result;
-use crate::network::NetworkWeights;
+use crate::network_weights::NetworkWeights;
 
 pub(crate) struct GpuNetwork {
     pass: RecordedPass,
@@ -18,16 +18,6 @@ pub(crate) struct GpuNetwork {
     inputs: Inputs,
     /// Where the prediction is, `[H, W, 3]`.
     output: u32,
-}
-
-/// Where inputs are in the arena.
-#[derive(Clone, Copy)]
-struct Inputs {
-    /// `[H, W, 3 · past]`.
-    past: u32,
-    /// `[H, W, 3]`.
-    noisy: u32,
-    modulation: u32,
 }
 
 impl GpuNetwork {

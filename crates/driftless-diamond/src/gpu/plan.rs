@@ -4,16 +4,25 @@ use driftless_engine::gpu_kernels::{
     self as gpu, HeadLayout, MatrixRef, ProgramBuilder, RowLayout,
 };
 
-use super::Inputs;
 use super::arena::{Arena, Map, Padded, Scratch};
 use crate::Result;
 use crate::attention::AttentionWeights;
 use crate::blocks::{BlockWeights, ModulatedNorm};
-use crate::denoiser::COLOURS;
-use crate::network::NetworkWeights;
+use crate::map::COLOURS;
+use crate::network_weights::NetworkWeights;
 use crate::norm::{GroupNorm, groups};
 use crate::unet::{LevelWeights, UNetWeights};
 use crate::weights::Affine;
+
+/// Where inputs are in the arena.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs {
+    /// `[H, W, 3 · past]`.
+    pub past: u32,
+    /// `[H, W, 3]`.
+    pub noisy: u32,
+    pub modulation: u32,
+}
 
 /// A step of a pass.
 pub(super) enum Step {

@@ -6,9 +6,9 @@ use driftless_engine::{Backend, Threads};
 
 use crate::attention::AttentionWeights;
 use crate::blocks::{BlockWeights, ModulatedNorm};
-use crate::denoiser::COLOURS;
-use crate::map::{Compute, Map};
-use crate::network::{Network, NetworkWeights};
+use crate::map::{COLOURS, Compute, Map};
+use crate::network::Network;
+use crate::network_weights::NetworkWeights;
 use crate::norm::GroupNorm;
 use crate::unet::{LevelWeights, UNetWeights};
 use crate::weights::Affine;
