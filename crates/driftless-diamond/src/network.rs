@@ -6,7 +6,7 @@ use crate::Result;
 use crate::conv::{Conv3x3, Onto, Source};
 #[cfg(feature = "wgpu")]
 use crate::gpu::GpuNetwork;
-use crate::map::{COLOURS, Compute, Map};
+use crate::map::{Compute, Map};
 use crate::network_weights::NetworkWeights;
 use crate::norm::GroupNorm;
 use crate::unet::UNet;
@@ -86,7 +86,7 @@ impl Network {
             Self::Cpu(network) => Ok(network.predict(compute, past, noisy, modulation)),
             #[cfg(feature = "wgpu")]
             Self::Gpu(network) => {
-                let mut predicted = compute.map(noisy.size, COLOURS);
+                let mut predicted = compute.map(noisy.size, noisy.channels);
                 network.predict(&noisy.data, modulation, &mut predicted.data)?;
                 Ok(predicted)
             }
