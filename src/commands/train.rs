@@ -352,7 +352,9 @@ fn say_end(outcome: TrainOutcome, weights: &Path, next: &str) {
     if outcome == TrainOutcome::Stopped && !is_quiet() {
         eprintln!("stopped and saved; continue with --resume");
     }
-    if let (true, Some(checkpoint)) = (weights.is_file(), weights.parent()) {
+    if weights.is_file()
+        && let Some(checkpoint) = weights.parent()
+    {
         super::wrote(checkpoint, next);
     }
 }

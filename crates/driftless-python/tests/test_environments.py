@@ -188,8 +188,9 @@ def test_frames_and_actions_are_not_converted_silently(pong):
         pong.start_from(0, frame / 255.0, np.zeros(1, int))
     with pytest.raises(TypeError, match="actions are float64"):
         pong.start_from(0, frame, np.full(1, 1.7))
-    with pytest.raises(ValueError, match="action -1 is unknown"):
-        pong.start_from(0, frame, np.full(1, -1))
+    for action in [-1, 2**32 + 1]:
+        with pytest.raises(ValueError, match=f"action {action} is unknown"):
+            pong.start_from(0, frame, np.full(1, action))
     with pytest.raises(ValueError, match="no frames"):
         pong.start_from(0, frame[:0], np.zeros(0, int))
 

@@ -175,6 +175,7 @@ impl RemotePlayer {
         match awaited {
             Ok((frame, refused)) => {
                 self.last = Some(frame);
+                // The step was taken nevertheless, with the parameters that hold.
                 if let Some((reason, active)) = refused {
                     self.params = active;
                     return Err(driftless_sim::Error::Argument(reason));

@@ -70,12 +70,14 @@ fn nobody_there_is_said() {
     assert!(error.to_string().contains("no connection"), "{error}");
 }
 
-/// A certificate for a host, and its key.
-fn certificate(folder: &Path, host: &str) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+/// A certificate for a host, and its key; marked as that of an authority or not.
+fn certificate(folder: &Path, host: &str, is_ca: rcgen::IsCa) -> (PathBuf, PathBuf) {
+    let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let key = rcgen::KeyPair::generate().unwrap();
     let files = ["crt", "key"].map(|kind| folder.join(format!("{host}.{kind}")));
-    std::fs::write(&files[0], made.cert.pem()).unwrap();
-    std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files[0], params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files[1], key.serialize_pem()).unwrap();
     let [certificate, key] = files;
     (certificate, key)
 }
@@ -83,8 +85,8 @@ fn certificate(folder: &Path, host: &str) -> (PathBuf, PathBuf) {
 #[test]
 fn certificate_must_fit() {
     let folder = tempfile::tempdir().unwrap();
-    let own = certificate(folder.path(), "localhost");
-    let (other, _) = certificate(folder.path(), "elsewhere.example");
+    let own = certificate(folder.path(), "localhost", rcgen::IsCa::NoCa);
+    let (other, _) = certificate(folder.path(), "elsewhere.example", rcgen::IsCa::NoCa);
     let server = Running::start(ServerOptions {
         tls: Some(own.clone()),
         ..options()
@@ -112,14 +114,8 @@ fn certificate_must_fit() {
 fn servers_own_certificate_may_be_an_authoritys() {
     let folder = tempfile::tempdir().unwrap();
     let authority = |host: &str| {
-        let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let files = ["crt", "key"].map(|kind| folder.path().join(format!("{host}.ca.{kind}")));
-        std::fs::write(&files[0], params.self_signed(&key).unwrap().pem()).unwrap();
-        std::fs::write(&files[1], key.serialize_pem()).unwrap();
-        let [certificate, key] = files;
-        (certificate, key)
+        let is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        certificate(folder.path(), host, is_ca)
     };
     let own = authority("localhost");
     let (other, _) = authority("elsewhere.example");
@@ -149,7 +145,7 @@ fn servers_own_certificate_may_be_an_authoritys() {
 #[test]
 fn server_without_tls_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let (ca, _) = certificate(folder.path(), "localhost");
+    let (ca, _) = certificate(folder.path(), "localhost", rcgen::IsCa::NoCa);
     let server = Running::start(options());
     let secure = format!("wss://localhost:{}", server.address.port());
     let error = worlds(&secure, None, Some(&ca)).unwrap_err().to_string();

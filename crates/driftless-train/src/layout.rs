@@ -106,12 +106,11 @@ impl RunLayout {
                 return refuse(&path, "is there already");
             }
         }
-        match self.settings() {
-            own if own.exists() && read(&own).is_err() => {
-                refuse(&own, "holds no settings of such a run")
-            }
-            _ => Ok(()),
+        let own = self.settings();
+        if own.exists() && read(&own).is_err() {
+            return refuse(&own, "holds no settings of such a run");
         }
+        Ok(())
     }
 
     /// The log: one [`LogEntry`](crate::LogEntry) a line.

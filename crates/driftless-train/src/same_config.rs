@@ -32,8 +32,8 @@ pub(crate) fn same_config<T: PartialEq + Serialize>(path: &Path, old: &T, new: &
 /// The first key below `key` whose values differ, in words.
 fn difference(key: &str, old: &Value, new: &Value) -> Option<String> {
     if let (Value::Object(before), Value::Object(after)) = (old, new) {
-        let names = before.keys().chain(after.keys());
-        return names.into_iter().find_map(|name| {
+        let mut names = before.keys().chain(after.keys());
+        return names.find_map(|name| {
             let key = if key.is_empty() {
                 name.clone()
             } else {

@@ -24,15 +24,16 @@ pub(super) fn world_folder(
     if let Some(given) = given {
         check_same_world(given, &own)?;
     }
-    match given {
-        _ if resume && own.join(CONFIG).is_file() => Ok(own),
-        _ if resume => {
-            let what = "holds no run to resume, expected the --out of one";
-            Err(Error::invalid(layout.root(), what))
-        }
-        Some(given) => Ok(given.to_owned()),
-        None => Err(Error::Argument(format!("a new run needs --world, {what}"))),
+    if !resume {
+        return given
+            .map(Path::to_owned)
+            .ok_or_else(|| Error::Argument(format!("a new run needs --world, {what}")));
     }
+    if !own.join(CONFIG).is_file() {
+        let what = "holds no run to resume, expected the --out of one";
+        return Err(Error::invalid(layout.root(), what));
+    }
+    Ok(own)
 }
 
 /// Checks that what a run's checkpoint holds of a world is of this one.

@@ -85,28 +85,22 @@ pub(super) struct Arena {
 impl Arena {
     /// A map of its own, with pixels padded to whole vec4s.
     pub(super) fn map(&mut self, size: [u32; 2], channels: usize) -> Map {
-        let distance = channels.next_multiple_of(4);
-        let offset = self
-            .layout
-            .allocate((size[0] * size[1]) as usize * distance);
-        Map {
-            size,
-            channels: channels as u32,
-            offset,
-            distance: distance as u32,
-        }
+        self.spaced_map(size, channels, channels.next_multiple_of(4))
     }
 
     /// A map without padding, to be written and read from outside.
     pub(super) fn tight_map(&mut self, size: [u32; 2], channels: usize) -> Map {
-        let offset = self
-            .layout
-            .allocate((size[0] * size[1]) as usize * channels);
+        self.spaced_map(size, channels, channels)
+    }
+
+    /// A map whose pixels are so many elements apart.
+    fn spaced_map(&mut self, size: [u32; 2], channels: usize, distance: usize) -> Map {
+        let pixels = (size[0] * size[1]) as usize;
         Map {
             size,
             channels: channels as u32,
-            offset,
-            distance: channels as u32,
+            offset: self.layout.allocate(pixels * distance),
+            distance: distance as u32,
         }
     }
 

@@ -103,11 +103,6 @@ impl RecordedPass {
         })
     }
 
-    /// The device.
-    pub fn gpu(&self) -> &Gpu {
-        &self.gpu
-    }
-
     /// Writes `values` into the arena, before the next pass.
     pub fn write(&self, at: u32, values: &[f32]) {
         let bytes = bytemuck::cast_slice(values);

@@ -25,13 +25,14 @@ def as_actions(actions: Any) -> np.ndarray:
 
     Raises:
         TypeError: if they are no whole numbers.
-        ValueError: if one is negative.
+        ValueError: if one is negative, or more than any world has.
     """
     actions = np.asarray(actions)
     if not np.issubdtype(actions.dtype, np.number) or (actions != np.round(actions)).any():
         raise TypeError(f"actions are {actions.dtype}, expected whole numbers")
-    if (actions < 0).any():
-        raise ValueError(f"action {actions.min()} is unknown, expected 0 or more")
+    beyond = (actions < 0) | (actions >= 2**32)
+    if beyond.any():
+        raise ValueError(f"action {actions[beyond][0]} is unknown, expected 0 to {2**32 - 1}")
     return np.ascontiguousarray(actions, np.uint32)
 
 
