@@ -73,8 +73,8 @@ impl Agent {
         Self::read_on(path, &Backend::Cpu(Threads::ONE))
     }
 
-    /// The same with the denoiser on `backend`: a GPU through wgpu, or else the CPU. The other networks, 3 % of a
-    /// frame's work, stay on the CPU, on one thread.
+    /// The same with the denoiser on `backend`: a GPU through wgpu, or else the CPU. The other networks, which are
+    /// cheap beside it, stay on the CPU, on one thread.
     ///
     /// # Errors
     /// As [`Self::read`]; also if the network does not fit on the device, or if the device fails.
