@@ -73,6 +73,12 @@ impl DatasetInfo {
         check_axes(&self.axes)
     }
 
+    /// Bytes of a frame, u8 RGB; of frames that no memory can hold, the largest number.
+    pub fn frame_bytes(&self) -> u64 {
+        let [height, width] = self.image.map(|side| side as u64);
+        height.saturating_mul(width).saturating_mul(3)
+    }
+
     /// Checks that an episode, read from `path`, has this dataset's frame size, actions and axes.
     ///
     /// # Errors

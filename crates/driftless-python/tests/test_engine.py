@@ -38,7 +38,11 @@ def test_bad_arguments_are_named():
     engine = driftless.Engine("pong", threads=1)
     with pytest.raises(ValueError, match="no starting clip"):
         engine.reset(start=10**6)
+    with pytest.raises(ValueError, match="start is -1, expected 0"):
+        engine.reset(start=-1)
     engine.reset()
+    with pytest.raises(ValueError, match="the action is -1"):
+        engine.step(-1)
     with pytest.raises(ValueError, match="99"):
         engine.step(99)
     with pytest.raises(ValueError, match="shape"):

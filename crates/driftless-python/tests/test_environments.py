@@ -215,6 +215,12 @@ def test_what_does_not_fit_is_refused(pong):
         driftless.make("pong", device="abacus")
     with pytest.raises(ValueError, match="no starting scene"):
         pong.reset(options={"start": 10**6})
+    with pytest.raises(ValueError, match="start is -1, expected 0"):
+        pong.reset(options={"start": -1})
+    with pytest.raises(ValueError, match="no option 'scene', expected: start"):
+        pong.reset(options={"scene": 1})
+    with pytest.raises(ValueError, match="game is -1"):
+        pong.same(-1)
     pong.close()
     with pytest.raises(gymnasium.error.ClosedEnvironmentError):
         pong.step(np.zeros(3, int))

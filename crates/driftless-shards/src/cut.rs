@@ -204,7 +204,7 @@ impl Counted {
 impl Cutter<'_> {
     /// Adds a file to the open shard, or to a new one if it does not fit.
     fn add(&mut self, file: &Listed, bytes: &[u8], episodes: &[Episode]) -> Result<()> {
-        let frame = self.info.image.iter().product::<usize>() as u64 * 3;
+        let frame = self.info.frame_bytes();
         let length = bytes.len() as u64;
         if let Some(open) = &self.open {
             let unpacked = (open.counted.frames + file.frames) * frame;

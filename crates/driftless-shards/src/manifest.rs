@@ -80,12 +80,6 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Bytes of a frame.
-    pub(crate) fn frame_bytes(&self) -> u64 {
-        let [height, width] = self.dataset.image.map(|side| side as u64);
-        height.saturating_mul(width).saturating_mul(3)
-    }
-
     /// What tells these shards from others, a line for each.
     pub fn summary(&self) -> String {
         let mut text = format!("{} shards of {}\n", self.shards.len(), self.dataset.name);
@@ -108,7 +102,7 @@ impl Manifest {
         let keyed = indexed.map(|(i, shard)| (format!("`shards[{i}]`"), shard));
         for (key, shard) in keyed.chain([("`sample`".to_owned(), &self.sample)]) {
             shard
-                .check(self.frame_bytes())
+                .check(self.dataset.frame_bytes())
                 .map_err(|what| format!("{key}: {what}"))?;
             // Some file systems do not tell letters by their case.
             if !names.insert(shard.name.to_lowercase()) {

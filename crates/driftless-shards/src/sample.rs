@@ -26,7 +26,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// A sample of a dataset with so many frames, of at most about `bytes` bytes.
     pub fn new(info: &DatasetInfo, total: u64, bytes: u64) -> Self {
-        let frame = info.image.iter().product::<usize>() as u64 * 3;
+        let frame = info.frame_bytes();
         let fits = (bytes / frame.max(1) / EXCERPT as u64).max(FEWEST);
         let count = fits.min((FRAMES / EXCERPT) as u64);
         Self {

@@ -64,7 +64,7 @@ impl FrameStore {
     /// `folder`.
     pub fn new(info: DatasetInfo, folder: &Path, memory_limit: u64) -> Self {
         Self {
-            frame_len: info.image[0] * info.image[1] * 3,
+            frame_len: info.frame_bytes() as usize,
             info,
             episodes: Vec::new(),
             frames: 0,

@@ -15,6 +15,7 @@ use super::ranks::Ranks;
 use super::settings::TrainSettings;
 use super::task::{Gradient, StepOutput, Task};
 use super::tokenizer::TokenizerTask;
+use super::tokenizer::backgrounds::Backgrounds;
 use driftless_data::layout::array::{COS, SIN, X, Y};
 use driftless_data::{ActionSpec, AxisSpec};
 use driftless_data::{DatasetInfo, Episode, ExtraArray};
@@ -70,7 +71,7 @@ impl World {
         let mut store = FrameStore::new(info, folder.path(), 1 << 30);
         store.read_poses(true);
         let mut rng = ChaCha8Rng::seed_from_u64(11);
-        for _ in 0..3 {
+        for scene in 0..3 {
             let frames = 40;
             // On a circle, a bit more than once round.
             let angle = |t: usize| t as f32 / 6.0;
@@ -85,12 +86,12 @@ impl World {
                 (SIN, extra(&f32::sin)),
             ];
             let pixels = frames * world.image_len();
-            // Mostly the same image, so that there is a background.
+            // Mostly the same image, so that each scene has a background.
             let images = (0..pixels).map(|i| {
                 if rng.random_bool(0.2) {
                     rng.random()
                 } else {
-                    (i % world.image_len() % 251) as u8
+                    ((i % world.image_len() + 80 * scene) % 251) as u8
                 }
             });
             let mut episode = Episode {
@@ -315,6 +316,8 @@ fn dynamics_long_sequences_no_outcomes() {
 
 fn tokenizer(settings: TrainSettings, what: &str) {
     let world = World::new(settings);
+    let frames = world.store.sample_evenly(usize::MAX).unwrap();
+    assert!(Backgrounds::of(&frames, world.run.world.image_len()).count() > 1);
     let (mut task, vars) = TokenizerTask::new(&world.run, (&world.store).into()).unwrap();
     shake(&vars);
     let o = &world.run.settings.tokenizer.optimizer;

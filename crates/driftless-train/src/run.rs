@@ -158,6 +158,13 @@ enum Source {
 
 impl Source {
     fn open(options: &TrainOptions) -> Result<Self> {
+        let is_here = Location::parse(&options.data)?.folder().is_some();
+        if options.shards.cache.is_some() && is_here {
+            return Err(Error::Argument(format!(
+                "--shard-cache is for the shards of a server: {} is on this machine",
+                options.data.display()
+            )));
+        }
         if Location::is_meant_by(&options.data) {
             return Ok(Self::Shards(Box::new(shards::open(options)?)));
         }

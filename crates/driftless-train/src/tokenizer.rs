@@ -4,7 +4,7 @@
 //! First, encoder and decoder are trained together. Latents are standardized with the statistics of
 //! the batch, and noise is added to them. The curvature penalty draws a frame's latent towards the
 //! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
-//! Foreground pixels, which differ from the background, weigh more, and the rarer they are at their
+//! Foreground pixels, which differ from the background of their scene, weigh more, and the rarer they are at their
 //! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
 //! all the time. For the same reason, frames with rare foreground are drawn more often, and so are
 //! frames with a patch that was reconstructed badly. The pixels around the foreground weigh more
@@ -12,6 +12,7 @@
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 
+pub(crate) mod backgrounds;
 mod cpu_step;
 mod cpu_trainer;
 pub(crate) mod foreground;
@@ -29,10 +30,9 @@ use driftless_model::config::WorldConfig;
 use driftless_model::params::Params;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_tensor};
 
+use self::backgrounds::Backgrounds;
 use self::cpu_trainer::CpuTrainer;
-use self::foreground::{
-    FREQUENCY_FRAMES, dilated, foreground, foreground_frequency, median_frame, pixel_rarity,
-};
+use self::foreground::{FREQUENCY_FRAMES, dilated, foreground, foreground_frequency, pixel_rarity};
 use self::frame_source::FrameSource;
 use super::TrainStage;
 use super::context::RunContext;
@@ -46,7 +46,7 @@ use crate::Result;
 
 /// Frames from which the stored statistics of the latents are computed.
 const STATISTICS_FRAMES: usize = 2048;
-/// Frames from which the median background is computed.
+/// Frames from which the backgrounds are computed.
 const MEDIAN_FRAMES: usize = 255;
 /// Lower bound of a channel's standard deviation.
 const MIN_STD: f64 = 1e-4;
@@ -57,8 +57,9 @@ pub(super) struct TokenizerTask<'a> {
     /// Frames of the whole dataset, for statistics.
     sample: &'a FrameStore,
     tokenizer: Tokenizer,
-    /// Median frame, [1, H, W, 3].
-    background: Tensor,
+    backgrounds: Backgrounds,
+    /// All backgrounds, [K, H, W, 3].
+    background_images: Tensor,
     /// Rarity weight of the foreground at every pixel, [1, H, W, 1].
     pixel_rarity: Tensor,
     /// Draws the frames.
@@ -78,32 +79,43 @@ impl<'a> TokenizerTask<'a> {
         let params =
             Params::seeded(run.settings.seed, &run.device).with_precision(run.settings.precision);
         let tokenizer = Tokenizer::new(&params, &run.world)?;
-        let median = median_frame(&sample.sample_evenly(MEDIAN_FRAMES)?, run.world.image_len());
-        let background = images_to_tensor(&median, run.world.image, &run.device)?;
+        let frame_len = run.world.image_len();
+        let backgrounds = Backgrounds::of(&sample.sample_evenly(MEDIAN_FRAMES)?, frame_len);
         let some = sample.sample_evenly(FREQUENCY_FRAMES)?;
-        let frequency = foreground_frequency(&some, &background, run)?;
-        let frequencies = frequency.flatten_all()?.to_vec1::<f32>()?;
+        let frequencies = foreground_frequency(&some, &backgrounds, frame_len);
         let vars = params.finish()?;
-        let pixel_rarity = pixel_rarity(&frequency)?;
+        let pixel_rarity = pixel_rarity(&frequencies);
+        let [height, width] = run.world.image;
         let task = Self {
             run,
             settings: &run.settings.tokenizer,
             sample,
             tokenizer,
-            cpu: CpuTrainer::new(run, &vars, &median, &pixel_rarity)?,
-            pixel_rarity,
-            background,
-            frames: FrameSource::new(data, &run.settings.tokenizer, median, frequencies)?,
+            cpu: CpuTrainer::new(run, &vars, &backgrounds, &pixel_rarity)?,
+            pixel_rarity: Tensor::from_vec(pixel_rarity, (1, height, width, 1), &run.device)?,
+            background_images: images_to_tensor(backgrounds.bytes(), run.world.image, &run.device)?,
+            frames: FrameSource::new(
+                data,
+                &run.settings.tokenizer,
+                backgrounds.clone(),
+                frequencies,
+            )?,
+            backgrounds,
             decoder_only: false,
         };
         Ok((task, vars))
     }
 
     /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, 1 +
-    /// `surroundings_weight` around it, else 1; [N, H, W, 1].
-    fn pixel_weights(&self, images: &Tensor) -> Result<Tensor> {
+    /// `surroundings_weight` around it, else 1; [N, H, W, 1]. The images are those of `bytes`.
+    fn pixel_weights(&self, images: &Tensor, bytes: &[u8]) -> Result<Tensor> {
         let s = self.settings;
-        let foreground = foreground(images, &self.background)?;
+        let frames = bytes.chunks_exact(self.run.world.image_len());
+        let nearest: Vec<u32> =
+            (frames.map(|frame| self.backgrounds.nearest(frame) as u32)).collect();
+        let nearest = Tensor::new(nearest, images.device())?;
+        let backgrounds = self.background_images.index_select(&nearest, 0)?;
+        let foreground = foreground(images, &backgrounds)?;
         let around = (dilated(&foreground)? - &foreground)?;
         let weights = foreground.broadcast_mul(&self.pixel_rarity)?;
         let weights = weights.affine(s.foreground_weight, 1.0)?;
@@ -212,7 +224,7 @@ impl<'a> TokenizerTask<'a> {
         let noisy = (&z + (normal_like(&z, rng)? * self.noise_std())?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
-        let weighted = error.broadcast_mul(&self.pixel_weights(&images)?)?;
+        let weighted = error.broadcast_mul(&self.pixel_weights(&images, &bytes)?)?;
         report.set_frame_errors(&self.worst_patches(&weighted.detach())?);
         let pixels = weighted.mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;

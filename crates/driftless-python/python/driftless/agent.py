@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from ._driftless import Agent as _Agent
-from .arrays import as_frames
+from .arrays import as_action, as_count, as_frames
 from .worlds import find_world
 
 
@@ -38,7 +38,13 @@ class Agent:
         seed: int = 0,
         threads: int = 1,
     ):
-        self._agent = _Agent(find_world(world), policy, planned_frames, seed, threads)
+        self._agent = _Agent(
+            find_world(world),
+            policy,
+            as_count("planned_frames", planned_frames),
+            as_count("seed", seed),
+            as_count("threads", threads),
+        )
         self._has_begun = False
 
     @property
@@ -59,7 +65,7 @@ class Agent:
     def see(self, image: np.ndarray, action: int) -> None:
         """Shows the frame that ``action`` led to, uint8 ``(height, width, 3)``."""
         self._check_begun()
-        self._agent.see(as_frames(image), action)
+        self._agent.see(as_frames(image), as_action(action))
 
     def act(self) -> int:
         """The next action.

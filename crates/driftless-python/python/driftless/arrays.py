@@ -8,6 +8,37 @@ from typing import Any
 import numpy as np
 
 
+def as_count(name: str, value: Any) -> int:
+    """A whole number from 0 to 2**64 - 1.
+
+    Args:
+        name: what it is, for the error.
+        value: the number.
+
+    Raises:
+        TypeError: if it is no whole number.
+        ValueError: if it is out of range.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, expected a whole number")
+    if not 0 <= value < 2**64:
+        raise ValueError(f"{name} is {value}, expected 0 to {2**64 - 1}")
+    return int(value)
+
+
+def as_action(value: Any) -> int:
+    """One action.
+
+    Raises:
+        TypeError: if it is no whole number.
+        ValueError: if it is negative, or more than any world has.
+    """
+    action = as_count("the action", value)
+    if action >= 2**32:
+        raise ValueError(f"action {action} is unknown, expected 0 to {2**32 - 1}")
+    return action
+
+
 def as_frames(images: Any) -> np.ndarray:
     """Frames as contiguous uint8.
 

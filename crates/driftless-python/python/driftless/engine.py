@@ -11,7 +11,7 @@ import numpy as np
 
 from ._driftless import Engine as _Engine
 from ._driftless import EngineState
-from .arrays import as_actions, as_frames, as_json
+from .arrays import as_action, as_actions, as_count, as_frames, as_json
 from .worlds import find_world
 
 
@@ -32,7 +32,7 @@ class Engine:
         threads: int = 0,
         **settings: Any,
     ):
-        self._engine = _Engine(find_world(world), device, threads)
+        self._engine = _Engine(find_world(world), device, as_count("threads", threads))
         self.set_settings(**settings)
 
     @property
@@ -89,7 +89,7 @@ class Engine:
             The last frame, uint8 ``(height, width, 3)``.
         """
         if images is None:
-            self._engine.reset(start)
+            self._engine.reset(as_count("start", start))
         else:
             images = as_frames(images)
             if actions is None:
@@ -112,7 +112,7 @@ class Engine:
             action: the discrete action.
             axes: where the first axes are, each from -1 to 1; the others are at rest.
         """
-        return self._engine.step(action, axes)
+        return self._engine.step(as_action(action), axes)
 
     @property
     def image(self) -> np.ndarray:
@@ -128,7 +128,7 @@ class Engine:
         self, image: np.ndarray, action: int = 0, axes: Sequence[float] | None = None
     ) -> float:
         """How surprising a frame would be as the next one: mean squared error of its predicted latent."""
-        return self._engine.surprise(as_frames(image), action, axes)
+        return self._engine.surprise(as_frames(image), as_action(action), axes)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Latents of frames: uint8 ``(N, height, width, 3)`` to float32 ``(N, numbers)``."""

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from ._driftless import Games, Snapshot
-from .arrays import as_actions, as_frames, as_json
+from .arrays import as_actions, as_count, as_frames, as_json
 from .worlds import SIMULATORS, find_world
 
 _SEEDS = 2**63
@@ -56,22 +56,21 @@ def make(
         ValueError: if there is no such world, or a value is out of its range.
         ConnectionError: if the server cannot be reached.
     """
-    games = num_envs if num_envs is not None else 1
-    if not isinstance(games, (int, np.integer)) or isinstance(games, bool):
-        raise TypeError(f"num_envs is {num_envs!r}, expected a whole number")
+    games = as_count("num_envs", num_envs if num_envs is not None else 1)
+    threads = as_count("threads", threads)
     if games < 1:
         raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
     if remote is not None:
         if simulator:
             raise ValueError("a server plays learned worlds, no simulators")
         name = None if world is None else str(world)
-        opened = Games.remote(remote, name, int(games), token, certificates)
+        opened = Games.remote(remote, name, games, token, certificates)
     elif token is not None or certificates is not None:
         raise ValueError("token and certificates are for a server: expected remote, too")
     elif world is None:
         raise TypeError("world is None, expected a name or a folder")
     else:
-        opened = _open(world, int(games), simulator, device, threads)
+        opened = _open(world, games, simulator, device, threads)
     envs = VectorEnv(
         opened,
         seed=seed,
@@ -115,7 +114,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         max_episode_steps: int | None = None,
         **settings: Any,
     ):
-        if max_episode_steps is not None and max_episode_steps < 1:
+        if max_episode_steps is not None and as_count("max_episode_steps", max_episode_steps) < 1:
             raise ValueError(f"max_episode_steps is {max_episode_steps}, expected 1 or more")
         self._games = games
         self._max_steps = max_episode_steps
@@ -186,15 +185,23 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._check_open()
         if seed is not None:
             self._rng = np.random.default_rng(seed)
-        start = (options or {}).get("start")
-        if start is not None and not 0 <= start < self._games.starts:
-            raise ValueError(
-                f"no starting scene {start}, expected 0 to {self._games.starts - 1}"
-            )
+        start = self._start(options or {})
         self._restarting[:] = True
         idle = np.zeros(self.num_envs, np.int64)
         rest = np.zeros((self.num_envs, len(self.axis_names)), np.float32)
         return self._advance(idle, rest, start)[0], {}
+
+    def _start(self, options: dict[str, Any]) -> int | None:
+        """The starting scene that `options` ask for."""
+        for name in options:
+            if name != "start":
+                raise ValueError(f"no option {name!r}, expected: start")
+        if options.get("start") is None:
+            return None
+        start = as_count("start", options["start"])
+        if start >= self._games.starts:
+            raise ValueError(f"no starting scene {start}, expected 0 to {self._games.starts - 1}")
+        return start
 
     def step(
         self, actions: Any
@@ -273,7 +280,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         actions = as_actions(actions)
         axes = np.zeros((len(images), 0)) if axes is None else axes
         axes = np.ascontiguousarray(axes, np.float32)
-        self._games.start_from(game, images, actions, axes, seed)
+        game = as_count("game", game)
+        self._games.start_from(game, images, actions, axes, as_count("seed", seed))
         self._steps[game] = 0
         self._restarting[game] = False
         self._frames = self._games.frames()[0]
@@ -293,7 +301,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         """The state of one game in the place of every game: :meth:`restore` lets all go on from there."""
         self._check_open()
         return State(
-            self._games.same(game),
+            self._games.same(as_count("game", game)),
             np.full(self.num_envs, self._steps[game]),
             np.full(self.num_envs, self._restarting[game]),
             self._rng.bit_generator.state,

@@ -9,6 +9,7 @@ use super::frame_patches::{FramePatches, PixelWeights, Shift};
 use super::gradient_chunks::on_threads;
 use super::parameters::{Layout, Slot, Weights};
 use crate::Result;
+use crate::tokenizer::backgrounds::Backgrounds;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD};
 
@@ -45,10 +46,11 @@ impl FrameEncoder {
             foreground: vec![0.0; config.image_len() / 3],
             surroundings: 0.0,
         };
+        let black = Backgrounds::single(vec![0; config.image_len()]);
         Ok(Self {
             mean: layout.slot(LATENT_MEAN)?,
             std: layout.slot(LATENT_STD)?,
-            pictures: FramePatches::new(config, &vec![0; config.image_len()], nothing),
+            pictures: FramePatches::new(config, &black, nothing),
             latent: config.latent_len(),
             together,
             threads: threads.collect(),

@@ -2,7 +2,8 @@
 
 use super::row_ops::dot;
 use super::simd::vectorized;
-use crate::tokenizer::foreground::{FOREGROUND_THRESHOLD, SURROUNDINGS};
+use crate::tokenizer::backgrounds::{Backgrounds, FOREGROUND_THRESHOLD};
+use crate::tokenizer::foreground::SURROUNDINGS;
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::from_brightness;
 
@@ -14,8 +15,9 @@ pub(super) struct FramePatches {
     positions: Vec<[usize; 2]>,
     /// The value in [−1, 1] of each byte.
     values: [f32; 256],
-    /// The background as patches.
-    background: Vec<f32>,
+    backgrounds: Backgrounds,
+    /// Each background as patches.
+    background_patches: Vec<f32>,
     /// In the order of patches.
     weights: PixelWeights,
 }
@@ -47,8 +49,11 @@ pub(super) struct Shift {
 }
 
 impl FramePatches {
-    /// `background` is the bytes of a frame.
-    pub(super) fn new(config: &WorldConfig, background: &[u8], mut weights: PixelWeights) -> Self {
+    pub(super) fn new(
+        config: &WorldConfig,
+        backgrounds: &Backgrounds,
+        mut weights: PixelWeights,
+    ) -> Self {
         let (size, patch) = (config.image, config.tokenizer.patch);
         let [_, across] = config.grid();
         let positions: Vec<[usize; 2]> = (0..size[0] * size[1])
@@ -66,13 +71,18 @@ impl FramePatches {
             size,
             patch,
             values: std::array::from_fn(|byte| from_brightness(byte as f32)),
-            background: vec![0.0; positions.len() * 3],
+            backgrounds: backgrounds.clone(),
+            background_patches: vec![0.0; backgrounds.bytes().len()],
             weights,
             positions,
         };
-        let mut patches = vec![0.0; pictures.len()];
-        pictures.patches(background, None, Shift::default(), &mut patches);
-        pictures.background = patches;
+        let len = pictures.len();
+        let mut patches = std::mem::take(&mut pictures.background_patches);
+        let images = backgrounds.bytes().chunks_exact(len);
+        for (image, out) in images.zip(patches.chunks_exact_mut(len)) {
+            pictures.patches(image, None, Shift::default(), out);
+        }
+        pictures.background_patches = patches;
         pictures
     }
 
@@ -108,17 +118,19 @@ impl FramePatches {
         }
     }
 
-    /// The loss of a frame's patches. Writes the gradient of `share` times the weighted sum into
-    /// `gradient`; overwrites `target` and `near`.
+    /// The loss of the predicted `patches` of `image`. Writes the gradient of `share` times the weighted sum
+    /// into `gradient`; overwrites `target` and `near`.
     pub(super) fn loss(
         &self,
+        image: &[u8],
         patches: &[f32],
         target: &mut [f32],
         share: f32,
         gradient: &mut [f32],
         near: &mut Vec<u8>,
     ) -> FrameLoss {
-        self.find_foreground(target, near);
+        self.patches(image, None, Shift::default(), target);
+        self.find_foreground(target, self.backgrounds.nearest(image), near);
         let width = self.size[1];
         let is_foreground = |position: &[usize; 2]| near[position[0] * width + position[1]] != 0;
         let (triples, _) = gradient.as_chunks_mut::<3>();
@@ -157,11 +169,12 @@ impl FramePatches {
     }
 
     /// Writes 1 into `near` [H, W] where the patches of a frame are foreground, else 0.
-    fn find_foreground(&self, patches: &[f32], near: &mut Vec<u8>) {
+    fn find_foreground(&self, patches: &[f32], background: usize, near: &mut Vec<u8>) {
         near.clear();
         near.resize(self.positions.len(), 0);
         let (patches, _) = patches.as_chunks::<3>();
-        let (background, _) = self.background.as_chunks::<3>();
+        let background = &self.background_patches[background * self.len()..][..self.len()];
+        let (background, _) = background.as_chunks::<3>();
         let threshold = FOREGROUND_THRESHOLD as f32;
         for ((pixel, background), [y, x]) in patches.iter().zip(background).zip(&self.positions) {
             let mut channels = pixel.iter().zip(background);

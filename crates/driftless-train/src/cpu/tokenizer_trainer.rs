@@ -16,6 +16,7 @@ use super::gradient_chunks::{GradientChunks, on_threads};
 use super::parameters::{Layout, Slot, Weights};
 use super::standardization::{BatchShape, Standardized};
 use crate::ranks::Ranks;
+use crate::tokenizer::backgrounds::Backgrounds;
 use crate::{Error, Result};
 use driftless_model::config::WorldConfig;
 use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD};
@@ -95,21 +96,21 @@ struct Decoding {
 }
 
 impl TokenizerTrainer {
-    /// A trainer of the parameters `vars`. `background` is the bytes of the median frame.
+    /// A trainer of the parameters `vars`.
     ///
     /// # Errors
-    /// Returns an error if a parameter is missing or has another shape, or the background has another
+    /// Returns an error if a parameter is missing or has another shape, or the backgrounds have another
     /// size.
     pub(crate) fn new(
         config: &WorldConfig,
         vars: &BTreeMap<String, Var>,
-        background: &[u8],
+        backgrounds: &Backgrounds,
         weights: PixelWeights,
         ranks: &Ranks,
     ) -> Result<Self> {
-        let pixels = weights.foreground.len();
-        if background.len() != config.image_len() || pixels * 3 != background.len() {
-            return Err(Error::Internal("the background has another size"));
+        let (pixels, bytes) = (weights.foreground.len(), backgrounds.bytes().len());
+        if bytes != backgrounds.count() * config.image_len() || pixels * 3 != config.image_len() {
+            return Err(Error::Internal("the backgrounds have another size"));
         }
         let mut layout = Layout::new(vars);
         let encoder = Encoder::new(&mut layout, config)?;
@@ -119,7 +120,7 @@ impl TokenizerTrainer {
             weights: Weights::new(&layout),
             encoder,
             decoder,
-            pictures: FramePatches::new(config, background, weights),
+            pictures: FramePatches::new(config, backgrounds, weights),
             mean: layout.slot(LATENT_MEAN)?,
             std: layout.slot(LATENT_STD)?,
             latent: config.latent_len(),
@@ -314,8 +315,7 @@ impl TokenizerTrainer {
             let frames = patches.zip(state.dpatches.chunks_exact_mut(len));
             for (frame, (patches, dpatches)) in range.clone().zip(frames) {
                 let image = &batch.images[frame * len..(frame + 1) * len];
-                pictures.patches(image, None, Shift::default(), target);
-                losses.push(pictures.loss(patches, target, share, dpatches, near));
+                losses.push(pictures.loss(image, patches, target, share, dpatches, near));
             }
             decoder.backward(weights, range.len(), state, gradient, scratch);
             let dz = state.dlatents[..range.len() * latent].to_vec();

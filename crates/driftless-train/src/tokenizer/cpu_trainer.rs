@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Tensor, Var};
+use candle_core::Var;
 
+use super::backgrounds::Backgrounds;
 use crate::Result;
 use crate::context::RunContext;
 use crate::cpu::frame_patches::PixelWeights;
@@ -19,27 +20,29 @@ pub(super) struct CpuTrainer {
 
 impl CpuTrainer {
     /// `None` on other devices and for a precision below f32, where candle computes the steps.
-    /// `background` is the median frame, `pixel_rarity` the rarity weight of the foreground at every
-    /// pixel.
+    /// `pixel_rarity` is the rarity weight of the foreground at every pixel, [H, W].
     ///
     /// # Errors
     /// Returns an error if a parameter is missing or has another shape.
     pub fn new(
         run: &RunContext,
         vars: &BTreeMap<String, Var>,
-        background: &[u8],
-        pixel_rarity: &Tensor,
+        backgrounds: &Backgrounds,
+        pixel_rarity: &[f32],
     ) -> Result<Option<Self>> {
         if !run.device.is_cpu() || run.settings.precision != Precision::F32 {
             return Ok(None);
         }
-        let pixel_rarity = (pixel_rarity * run.settings.tokenizer.foreground_weight)?;
+        let foreground_weight = run.settings.tokenizer.foreground_weight as f32;
         let weights = PixelWeights {
-            foreground: pixel_rarity.flatten_all()?.to_vec1()?,
+            foreground: pixel_rarity
+                .iter()
+                .map(|rarity| rarity * foreground_weight)
+                .collect(),
             surroundings: run.settings.tokenizer.surroundings_weight as f32,
         };
         Ok(Some(Self {
-            trainer: TokenizerTrainer::new(&run.world, vars, background, weights, &run.ranks)?,
+            trainer: TokenizerTrainer::new(&run.world, vars, backgrounds, weights, &run.ranks)?,
             vars: vars.clone(),
         }))
     }

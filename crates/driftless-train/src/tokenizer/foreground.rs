@@ -3,14 +3,10 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use driftless_model::tokenizer::images_to_tensor;
-
+use super::backgrounds::{Backgrounds, FOREGROUND_THRESHOLD, is_foreground};
 use crate::Result;
-use crate::context::RunContext;
 use crate::frame_store::FrameStore;
 
-/// Foreground pixels differ from the background by more than this (of a range of 2) in a channel.
-pub(crate) const FOREGROUND_THRESHOLD: f64 = 0.1;
 /// Frames from which the frequency of the foreground is computed.
 pub(super) const FREQUENCY_FRAMES: usize = 2048;
 /// Upper bound of a pixel's rarity weight.
@@ -18,25 +14,9 @@ const MAX_RARITY: f32 = 10.0;
 /// Background pixels up to this far from the foreground, in rows and columns, are its surroundings.
 pub(crate) const SURROUNDINGS: usize = 8;
 
-/// The median over frames of `len` bytes, byte by byte.
-pub(super) fn median_frame(bytes: &[u8], len: usize) -> Vec<u8> {
-    let count = bytes.len() / len;
-    let mut column = vec![0u8; count];
-    (0..len)
-        .map(|i| {
-            for (frame, value) in column.iter_mut().enumerate() {
-                *value = bytes[frame * len + i];
-            }
-            column.sort_unstable();
-            column[count / 2]
-        })
-        .collect()
-}
-
-/// 1 where a pixel is foreground, else 0: [N, H, W, 3] → [N, H, W, 1].
-pub(super) fn foreground(images: &Tensor, background: &Tensor) -> Result<Tensor> {
-    Ok(images
-        .broadcast_sub(background)?
+/// 1 where a pixel is foreground, else 0: images and their backgrounds [N, H, W, 3] → [N, H, W, 1].
+pub(super) fn foreground(images: &Tensor, backgrounds: &Tensor) -> Result<Tensor> {
+    Ok((images - backgrounds)?
         .abs()?
         .max_keepdim(3)?
         .gt(FOREGROUND_THRESHOLD)?
@@ -55,40 +35,41 @@ pub(super) fn dilated(values: &Tensor) -> Result<Tensor> {
     Ok(largest.reshape((n, h, w, 1))?)
 }
 
-/// Fraction of the frames in which each pixel is foreground, [1, H, W, 1].
+/// Fraction of the frames in which each pixel is foreground, [H·W].
 pub(super) fn foreground_frequency(
-    bytes: &[u8],
-    background: &Tensor,
-    run: &RunContext,
-) -> Result<Tensor> {
-    let parts = bytes
-        .chunks(run.world.image_len() * 64)
-        .map(|frames| {
-            let images = images_to_tensor(frames, run.world.image, &run.device)?;
-            Ok(foreground(&images, background)?.sum_keepdim(0)?)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let count = bytes.len() / run.world.image_len();
-    Ok((Tensor::cat(&parts, 0)?.sum_keepdim(0)? / count.max(1) as f64)?)
+    frames: &[u8],
+    backgrounds: &Backgrounds,
+    frame_len: usize,
+) -> Vec<f32> {
+    let mut counts = vec![0_u32; frame_len / 3];
+    for frame in frames.chunks_exact(frame_len) {
+        let pixels = frame
+            .chunks_exact(3)
+            .zip(backgrounds.of_frame(frame).chunks_exact(3));
+        for (count, (pixel, background)) in counts.iter_mut().zip(pixels) {
+            *count += u32::from(is_foreground(pixel, background));
+        }
+    }
+    let frames = (frames.len() / frame_len.max(1)).max(1) as f32;
+    counts.iter().map(|count| *count as f32 / frames).collect()
 }
 
 /// Cumulative sum of the frames' rarity 1/f, where f is the frequency of the frame's rarest
 /// foreground pixel; 0 for a frame without foreground.
 pub(super) fn cumulative_rarity(
     store: &FrameStore,
-    background: &[u8],
+    backgrounds: &Backgrounds,
     frequencies: &[f32],
 ) -> Result<Vec<f64>> {
     let min_frequency = 1.0 / FREQUENCY_FRAMES as f32;
-    let threshold = (FOREGROUND_THRESHOLD * 127.5) as u8;
     let rarity = |image: &mut Vec<u8>, at: usize| -> Result<f64> {
         image.clear();
         store.read(at..at + 1, image)?;
         let foreground = image
             .chunks_exact(3)
-            .zip(background.chunks_exact(3))
+            .zip(backgrounds.of_frame(image).chunks_exact(3))
             .zip(frequencies)
-            .filter(|((a, b), _)| a.iter().zip(*b).any(|(a, b)| a.abs_diff(*b) > threshold));
+            .filter(|((pixel, background), _)| is_foreground(pixel, background));
         let f = foreground.fold(f32::INFINITY, |f, (_, frequency)| f.min(*frequency));
         Ok(f64::from(f.max(min_frequency).recip()))
     };
@@ -107,25 +88,17 @@ pub(super) fn cumulative_rarity(
 
 /// Rarity weight √(mean/f) of pixels that are foreground in a fraction f of the frames, from 1 to
 /// [`MAX_RARITY`]. The mean is over all pixels that are ever foreground.
-pub(super) fn pixel_rarity(frequency: &Tensor) -> Result<Tensor> {
-    let values = frequency.flatten_all()?.to_vec1::<f32>()?;
-    let nonzero: Vec<f32> = values.iter().copied().filter(|f| *f > 0.0).collect();
+pub(super) fn pixel_rarity(frequencies: &[f32]) -> Vec<f32> {
+    let nonzero: Vec<f32> = frequencies.iter().copied().filter(|f| *f > 0.0).collect();
     let mean = nonzero.iter().sum::<f32>() / nonzero.len().max(1) as f32;
     let weight = |f: &f32| (mean / f.max(1e-9)).sqrt().clamp(1.0, MAX_RARITY);
-    let weights = values.iter().map(weight).collect();
-    Ok(Tensor::from_vec(
-        weights,
-        frequency.dims(),
-        frequency.device(),
-    )?)
+    frequencies.iter().map(weight).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
-
-    use candle_core::Device;
 
     use super::*;
 
@@ -151,23 +124,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FrameStore::new(info, folder.path(), 1 << 20);
         store.push(&episode, Path::new("one.npz")).unwrap();
-        let sums = cumulative_rarity(&store, &[0; 6], &[0.5, 0.125]).unwrap();
+        let black = Backgrounds::single(vec![0; 6]);
+        let sums = cumulative_rarity(&store, &black, &[0.5, 0.125]).unwrap();
         assert_eq!(sums, [0.0, 2.0, 10.0]);
     }
 
     #[test]
     fn pixel_rarity_is_bounded() {
-        let f = Tensor::new(&[0.0f32, 0.4, 0.1, 0.0001], &Device::Cpu).unwrap();
-        let weights: Vec<f32> = pixel_rarity(&f).unwrap().to_vec1().unwrap();
+        let weights = pixel_rarity(&[0.0, 0.4, 0.1, 0.0001]);
         let mean = 0.5001f32 / 3.0;
         assert_eq!(weights[1], 1.0);
         assert!((weights[2] - (mean / 0.1).sqrt()).abs() < 1e-5);
         assert_eq!((weights[0], weights[3]), (MAX_RARITY, MAX_RARITY));
-    }
-
-    #[test]
-    fn median_ignores_outliers() {
-        let frames = [[9u8, 1], [9, 200], [9, 1], [77, 1], [9, 1]].concat();
-        assert_eq!(median_frame(&frames, 2), [9, 1]);
     }
 }

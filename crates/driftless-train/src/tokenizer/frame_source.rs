@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::backgrounds::Backgrounds;
 use super::foreground::cumulative_rarity;
 use crate::Result;
 use crate::frame_errors::{FrameError, FrameErrors, hardest};
@@ -33,27 +34,27 @@ pub(super) struct StoredFrames<'a> {
 }
 
 impl<'a> FrameSource<'a> {
-    /// Draws from `data`, whose frames have the median `background`, and pixels in the foreground with `frequencies`.
+    /// Draws from `data`, whose frames have these backgrounds, and pixels in the foreground with `frequencies`.
     ///
     /// # Errors
     /// Returns an error if the frames cannot be read, or a thread for shards cannot be started.
     pub fn new(
         data: TrainingData<'a>,
         settings: &'a TokenizerSettings,
-        background: Vec<u8>,
+        backgrounds: Backgrounds,
         frequencies: Vec<f32>,
     ) -> Result<Self> {
         match data {
             TrainingData::Stored(store) => Ok(Self::Stored(StoredFrames {
                 settings,
                 store,
-                cumulative_rarity: cumulative_rarity(store, &background, &frequencies)?,
+                cumulative_rarity: cumulative_rarity(store, &backgrounds, &frequencies)?,
                 errors: FrameErrors::new(store.frames()),
             })),
             TrainingData::Sharded(data) => {
                 let draws = FrameDraws {
                     settings,
-                    background,
+                    backgrounds,
                     frequencies,
                 };
                 Ok(Self::Streamed(Stream::new(data, draws, 1)?))
@@ -151,7 +152,7 @@ fn draw_rare(cumulative: &[f64], fraction: f64, rng: &mut ChaCha8Rng) -> Option<
 /// How frames are drawn from an open shard.
 pub(super) struct FrameDraws<'a> {
     settings: &'a TokenizerSettings,
-    background: Vec<u8>,
+    backgrounds: Backgrounds,
     frequencies: Vec<f32>,
 }
 
@@ -171,7 +172,7 @@ impl ShardDraws for FrameDraws<'_> {
         let mut order: Vec<usize> = (0..store.frames()).collect();
         order.shuffle(rng);
         Ok(OpenFrames {
-            cumulative_rarity: cumulative_rarity(&store, &self.background, &self.frequencies)?,
+            cumulative_rarity: cumulative_rarity(&store, &self.backgrounds, &self.frequencies)?,
             store,
             order,
         })

@@ -157,6 +157,23 @@ fn a_cache_is_read_in_place_of_the_server() {
 }
 
 #[test]
+fn a_cache_for_a_folder_is_refused() {
+    let sharded = Sharded::new();
+    let mut options = sharded.options("first");
+    options.data = sharded.place.path("shards");
+    options.shards.cache = Some(CacheOptions {
+        folder: sharded.place.path("cache"),
+        bytes: 1 << 30,
+    });
+    let error = driftless_train::run(&options, &mut ()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("--shard-cache is for"),
+        "{error}"
+    );
+    assert!(!options.out.exists());
+}
+
+#[test]
 fn a_bad_shard_ends_all_ranks_by_name() {
     let sharded = Sharded::new();
     for path in sharded.server.paths() {
