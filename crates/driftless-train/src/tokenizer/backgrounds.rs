@@ -54,7 +54,8 @@ impl Backgrounds {
         }
     }
 
-    /// k-medians, which begins as k-means++ does (Arthur and Vassilvitskii, 2007).
+    /// k-medians, which begins as k-means++ does (Arthur and Vassilvitskii, 2007). A single one if there are too few
+    /// frames of each kind.
     fn several(frames: &[&[u8]], frame_len: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut found = Self::single(median(frames, frame_len));
@@ -71,6 +72,9 @@ impl Backgrounds {
         }
         for _ in 0..ROUNDS {
             let groups = found.groups(frames);
+            if groups.is_empty() {
+                return Self::single(median(frames, frame_len));
+            }
             let medians = groups.par_iter().map(|group| median(group, frame_len));
             found.medians = medians.collect::<Vec<_>>().concat();
         }
@@ -196,6 +200,14 @@ mod tests {
     #[test]
     fn a_common_background_is_the_only_one() {
         assert_eq!(Backgrounds::of(&frames(&[30; 60]), 100).count(), 1);
+    }
+
+    #[test]
+    fn few_frames_have_one_background() {
+        for count in 0..40 {
+            let scenes: Vec<u8> = (0..count).map(|i| i * 6).collect();
+            assert_eq!(Backgrounds::of(&frames(&scenes), 100).count(), 1);
+        }
     }
 
     #[test]
