@@ -43,6 +43,10 @@ def test_bad_arguments_are_named():
     engine.reset()
     with pytest.raises(ValueError, match="the action is -1"):
         engine.step(-1)
+    with pytest.raises(TypeError, match="the action is 1.0, expected a whole number"):
+        engine.step(1.0)
+    # What policies of other packages return.
+    engine.step(np.array(1))
     with pytest.raises(ValueError, match="99"):
         engine.step(99)
     with pytest.raises(ValueError, match="shape"):

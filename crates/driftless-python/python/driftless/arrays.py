@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,15 @@ def as_count(name: str, value: Any) -> int:
         TypeError: if it is no whole number.
         ValueError: if it is out of range.
     """
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, expected a whole number")
-    if not 0 <= value < 2**64:
-        raise ValueError(f"{name} is {value}, expected 0 to {2**64 - 1}")
-    return int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected a whole number") from None
+    if isinstance(value, bool):
+        raise TypeError(f"{name} is {value}, expected a whole number")
+    if not 0 <= number < 2**64:
+        raise ValueError(f"{name} is {number}, expected 0 to {2**64 - 1}")
+    return number
 
 
 def as_action(value: Any) -> int:

@@ -113,10 +113,10 @@ impl Backgrounds {
 
     /// The index of a frame's background.
     pub fn nearest(&self, frame: &[u8]) -> usize {
-        match self.count() {
-            1 => 0,
-            _ => self.nearest_with_distance(frame).0,
+        if self.count() == 1 {
+            return 0;
         }
+        self.nearest_with_distance(frame).0
     }
 
     /// The background of a frame.
