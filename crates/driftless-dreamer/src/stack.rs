@@ -49,27 +49,14 @@ struct Half {
     out: Linear,
 }
 
-/// Rows that go through linear maps together where there are many: what is between the maps stays in the cache.
-const BLOCK: usize = 96;
-
 /// For some frames at once.
 #[derive(Default)]
 struct Buffers {
     /// [rows, width] each.
-    attended: Vec<f32>,
-    qkv: Vec<f32>,
-    /// For all rows, if they are few.
-    rows: RowBuffers,
-    /// For a block of rows, one for each thread.
-    blocks: Vec<RowBuffers>,
-}
-
-/// For some rows at once.
-#[derive(Default)]
-struct RowBuffers {
-    /// [rows, width] each.
     normed: Vec<f32>,
+    attended: Vec<f32>,
     products: Vec<f32>,
+    qkv: Vec<f32>,
     /// [rows, 2·hidden], and half of that.
     wide: Vec<f32>,
     hidden: Vec<f32>,
@@ -172,7 +159,7 @@ impl Stack {
             tokens: spec.in_time,
             ..shape
         };
-        let mut stack = Self {
+        Ok(Self {
             shape,
             in_time: spec.in_time,
             last_in_time: layers.iter().rposition(|layer| layer.time.is_some()),
@@ -180,16 +167,12 @@ impl Stack {
             layers,
             space: SpaceAttention::new(shape, spec.sight),
             buffers: Buffers::default(),
-        };
-        stack.reserve(1);
-        Ok(stack)
+        })
     }
 
     /// Makes room for so many threads.
     pub(crate) fn reserve(&mut self, threads: usize) {
         self.space.reserve(threads);
-        let blocks = &mut self.buffers.blocks;
-        blocks.resize_with(threads.max(blocks.len()), RowBuffers::default);
     }
 
     /// Runs the layers on tokens `x` `[frames, tokens, width]` of frames in a row, the first of which is at `first`,
@@ -259,30 +242,20 @@ impl Stack {
     }
 }
 
-/// Whether so many rows go through linear maps in blocks.
-fn are_many(rows: usize) -> bool {
-    rows >= 2 * BLOCK
-}
-
 impl Buffers {
     /// Makes room for tokens of `len` numbers, and so many hidden units of each.
     fn resize(&mut self, len: usize, shape: Shape, hidden: usize) {
-        let (rows, width) = (len / shape.width(), shape.width());
-        self.attended.resize(len, 0.0);
-        self.qkv.resize(3 * len, 0.0);
-        self.rows
-            .resize(rows, width, if are_many(rows) { 0 } else { hidden });
-        for block in &mut self.blocks {
-            block.resize(BLOCK, width, hidden);
+        let rows = len / shape.width();
+        for (buffer, len) in [
+            (&mut self.normed, len),
+            (&mut self.attended, len),
+            (&mut self.products, len),
+            (&mut self.qkv, 3 * len),
+            (&mut self.wide, 2 * rows * hidden),
+            (&mut self.hidden, rows * hidden),
+        ] {
+            buffer.resize(len, 0.0);
         }
-    }
-
-    /// Elements of a block of rows of `x`: as many blocks for each thread, and none larger than [`BLOCK`]. `None` for so
-    /// few rows that threads rather share the columns of a product.
-    fn block(&self, workers: &Workers, x: &[f32], width: usize) -> Option<usize> {
-        let rows = x.len() / width;
-        let blocks = rows.div_ceil(BLOCK).next_multiple_of(workers.threads());
-        are_many(rows).then(|| rows.div_ceil(blocks) * width)
     }
 
     fn attend_in_space(
@@ -292,31 +265,12 @@ impl Buffers {
         space: &mut SpaceAttention,
         x: &mut [f32],
     ) {
-        let width = half.norm.len();
-        let Some(block) = self.block(workers, x, width) else {
-            self.rows.project(workers, half, x, &mut self.qkv);
-            space.attend(workers, &self.qkv, &mut self.attended);
-            return self.rows.add(workers, &half.out, &self.attended, x);
-        };
-        let (blocks, qkv) = (&mut self.blocks, &mut self.qkv);
-        workers.for_blocks(blocks, qkv, 3 * block, |t, first, qkv| {
-            t.project(
-                &Workers::none(),
-                half,
-                &x[first / 3..][..qkv.len() / 3],
-                qkv,
-            );
-        });
+        rms_norm(workers, x, &half.norm, &mut self.normed);
+        half.qkv
+            .apply(workers, &self.normed, &mut self.qkv, Activation::None);
         space.attend(workers, &self.qkv, &mut self.attended);
-        let (blocks, attended) = (&mut self.blocks, &self.attended);
-        workers.for_blocks(blocks, x, block, |t, first, x| {
-            t.add(
-                &Workers::none(),
-                &half.out,
-                &attended[first..][..x.len()],
-                x,
-            );
-        });
+        half.out
+            .add_to(workers, &self.attended, None, x, &mut self.products);
     }
 
     /// Normalizes all tokens, and returns queries, keys and values of those that attend over time.
@@ -327,11 +281,10 @@ impl Buffers {
         layout: RowLayout,
         x: &[f32],
     ) -> &[f32] {
-        rms_norm(workers, x, &half.norm, &mut self.rows.normed);
+        rms_norm(workers, x, &half.norm, &mut self.normed);
         let qkv = &mut self.qkv[..layout.count * half.qkv.outputs()];
-        let normed = &self.rows.normed;
         half.qkv
-            .apply_rows(workers, normed, layout, qkv, Activation::None);
+            .apply_rows(workers, &self.normed, layout, qkv, Activation::None);
         qkv
     }
 
@@ -347,7 +300,7 @@ impl Buffers {
         let qkv = &self.qkv[..3 * rows * width];
         let attended = &mut self.attended[..rows * width];
         cache.attend(workers, layer, first, qkv, attended);
-        let products = &mut self.rows.products[..rows * width];
+        let products = &mut self.products[..rows * width];
         half.out
             .apply(workers, attended, products, Activation::None);
     }
@@ -355,16 +308,13 @@ impl Buffers {
     /// Adds `products` to the tokens that attend over time, and their normalized values to the others.
     fn add_in_time(&self, workers: &Workers, shape: Shape, in_time: usize, x: &mut [f32]) {
         let (width, tokens) = (shape.width(), shape.tokens);
-        let RowBuffers {
-            normed, products, ..
-        } = &self.rows;
         workers.for_rows(x, width, workers.least().light, |first, x| {
             for (i, x) in x.chunks_exact_mut(width).enumerate() {
                 let (frame, token) = ((first + i) / tokens, (first + i) % tokens);
                 let more = if token < in_time {
-                    &products[(frame * in_time + token) * width..]
+                    &self.products[(frame * in_time + token) * width..]
                 } else {
-                    &normed[(first + i) * width..]
+                    &self.normed[(first + i) * width..]
                 };
                 x.iter_mut().zip(more).for_each(|(x, more)| *x += more);
             }
@@ -372,111 +322,13 @@ impl Buffers {
     }
 
     fn feed_forward(&mut self, workers: &Workers, layer: &Layer, x: &mut [f32]) {
-        let Some(block) = self.block(workers, x, layer.norm.len()) else {
-            return self.rows.feed_forward(workers, layer, x);
-        };
-        workers.for_blocks(&mut self.blocks, x, block, |t, _, x| {
-            t.feed_forward(&Workers::none(), layer, x);
-        });
-    }
-}
-
-impl RowBuffers {
-    fn resize(&mut self, rows: usize, width: usize, hidden: usize) {
-        for (buffer, width) in [
-            (&mut self.normed, width),
-            (&mut self.products, width),
-            (&mut self.wide, 2 * hidden),
-            (&mut self.hidden, hidden),
-        ] {
-            buffer.resize(rows * width, 0.0);
-        }
-    }
-
-    /// Writes queries, keys and values of the normalized rows of `x` into `qkv`.
-    fn project(&mut self, workers: &Workers, half: &Half, x: &[f32], qkv: &mut [f32]) {
-        let normed = &mut self.normed[..x.len()];
-        rms_norm(workers, x, &half.norm, normed);
-        half.qkv.apply(workers, normed, qkv, Activation::None);
-    }
-
-    /// Adds the outputs of a map of `h` to the rows of `x`.
-    fn add(&mut self, workers: &Workers, map: &Linear, h: &[f32], x: &mut [f32]) {
-        map.add_to(workers, h, None, x, &mut self.products[..x.len()]);
-    }
-
-    fn feed_forward(&mut self, workers: &Workers, layer: &Layer, x: &mut [f32]) {
-        let hidden = x.len() / layer.norm.len() * layer.down.inputs();
-        let normed = &mut self.normed[..x.len()];
-        rms_norm(workers, x, &layer.norm, normed);
+        let rows = x.len() / layer.norm.len();
+        let hidden = rows * layer.down.inputs();
+        rms_norm(workers, x, &layer.norm, &mut self.normed);
         let (wide, hidden) = (&mut self.wide[..2 * hidden], &mut self.hidden[..hidden]);
-        layer.up.apply_gated(workers, normed, wide, hidden);
-        let products = &mut self.products[..x.len()];
-        layer.down.add_to(workers, hidden, None, x, products);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use driftless_published::testing::{Shapes, linear, write_random};
-
-    use super::*;
-
-    const WIDTH: usize = 24;
-    const TOKENS: usize = 100;
-
-    fn stack(threads: usize) -> Stack {
-        let mut shapes = Shapes::new();
-        for (layer, kinds) in [(0, &["space"][..]), (1, &["space", "time"])] {
-            let part = |part: &str| format!("net.layers.{layer}.{part}");
-            for norm in ["norm1", "norm2", "norm3"] {
-                shapes.insert(part(&format!("{norm}.scale")), vec![WIDTH]);
-            }
-            for kind in kinds {
-                let name = part(&format!("{kind}.attn"));
-                linear(&mut shapes, &format!("{name}.qkv"), [3 * WIDTH, WIDTH]);
-                linear(&mut shapes, &format!("{name}.out"), [WIDTH, WIDTH]);
-            }
-            linear(&mut shapes, &part("mlp.fc_in"), [80, WIDTH]);
-            linear(&mut shapes, &part("mlp.fc_out"), [WIDTH, 40]);
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("net.safetensors");
-        write_random(&path, &shapes).unwrap();
-        let spec = StackSpec {
-            name: "net",
-            width: WIDTH,
-            heads: 2,
-            tokens: TOKENS,
-            sight: vec![[0..3, 0..TOKENS], [3..TOKENS, 3..TOKENS]],
-            in_time: 3,
-        };
-        let mut stack = Stack::read(&mut Weights::open(&path, "a test").unwrap(), spec).unwrap();
-        stack.reserve(threads);
-        stack
-    }
-
-    #[test]
-    fn rows_in_blocks_are_as_rows_of_one_frame() {
-        let tokens: Vec<f32> = (0..3 * TOKENS * WIDTH)
-            .map(|i| (i * 7 % 31) as f32 / 20.0 - 0.7)
-            .collect();
-        assert!(are_many(3 * TOKENS) && !are_many(TOKENS));
-        let mut one_by_one = tokens.clone();
-        let mut alone = stack(1);
-        for (i, frame) in one_by_one.chunks_mut(TOKENS * WIDTH).enumerate() {
-            alone.run(&Workers::none(), i, frame);
-        }
-        assert!(
-            one_by_one
-                .iter()
-                .zip(&tokens)
-                .all(|(a, b)| a.is_finite() && a != b)
-        );
-        for threads in [1, 2, 3] {
-            let mut at_once = tokens.clone();
-            stack(threads).run(&Workers::new(threads).unwrap(), 0, &mut at_once);
-            assert!(at_once == one_by_one, "{threads} threads");
-        }
+        layer.up.apply_gated(workers, &self.normed, wide, hidden);
+        layer
+            .down
+            .add_to(workers, hidden, None, x, &mut self.products);
     }
 }

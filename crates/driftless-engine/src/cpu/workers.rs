@@ -138,26 +138,6 @@ impl Workers {
         });
     }
 
-    /// Cuts `y` into blocks of `len` elements, of which the last may be shorter, and calls `task` with one element of
-    /// `scratch` for each thread, the first element's index, and the block. Panics if there is less scratch than threads.
-    pub fn for_blocks<S: Send, T: Send>(
-        &self,
-        scratch: &mut [S],
-        y: &mut [T],
-        len: usize,
-        task: impl Fn(&mut S, usize, &mut [T]) + Sync,
-    ) {
-        let (all, len) = (y.len(), len.max(1));
-        let y = SharedSlice::new(y);
-        self.run_with(scratch, all.div_ceil(len), |scratch, index| {
-            let first = index * len;
-            // SAFETY: the blocks do not overlap, and none ends behind the last element.
-            #[expect(unsafe_code, reason = "a block for each task")]
-            let block = unsafe { y.slice_mut(first, len.min(all - first)) };
-            task(scratch, first, block);
-        });
-    }
-
     /// Number of tasks for `rows` rows of `width` elements, each of at least `least` elements.
     pub(super) fn tasks(&self, rows: usize, width: usize, least: usize) -> usize {
         match self.threads() {

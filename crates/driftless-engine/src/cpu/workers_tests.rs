@@ -70,25 +70,6 @@ fn sleeping_caller_wakes_up() {
 }
 
 #[test]
-fn blocks_are_cut_without_gaps() {
-    for threads in [1, 2, 3] {
-        let workers = Workers::new(threads).unwrap();
-        for (count, len) in [(0, 3), (1, 4), (7, 3), (50, 1), (9, 0), (100, 33)] {
-            let mut y = vec![usize::MAX; count];
-            let mut scratch = vec![0; threads];
-            workers.for_blocks(&mut scratch, &mut y, len, |sum, first, block| {
-                for (i, y) in block.iter_mut().enumerate() {
-                    *y = first + i;
-                    *sum += 1;
-                }
-            });
-            assert!(y.iter().enumerate().all(|(i, y)| *y == i), "{y:?}");
-            assert_eq!(scratch.iter().sum::<usize>(), count);
-        }
-    }
-}
-
-#[test]
 fn rows_are_cut_without_gaps() {
     for threads in [1, 2, 3] {
         let workers = Workers::new(threads).unwrap();
