@@ -94,6 +94,21 @@ impl CellDataset {
         Ok(data)
     }
 
+    /// Whether the dataset in a folder keeps pictures from training. Reads no pictures.
+    ///
+    /// # Errors
+    /// As [`CellDataset::read`].
+    pub fn keeps_some(folder: &Path) -> Result<bool> {
+        for shard in CellInfo::read(folder)?.shards {
+            let mut npz = NpzReader::open(&folder.join(&shard.file))?;
+            let train = npz.array(array::TRAIN)?.to_f64().unwrap_or_default();
+            if train.contains(&0.0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn read_shard(&mut self, path: &Path, pictures: usize) -> Result<()> {
         let mut npz = NpzReader::open(path)?;
         let [height, width] = self.info.image;

@@ -1,17 +1,20 @@
 //! Imports pictures of cells as the field lays them out: a table with one row per picture, beside files.
 //!
 //! BBBC021, RxRx1 and crops of JUMP all come as a table (compound, dose, plate, well) beside one file a
-//! picture, or one a channel. `picture.rs` reads the files, `table.rs` the table.
+//! picture, or one a channel. `picture.rs` reads the files, `table.rs` the table; `rejects.rs` keeps what
+//! cannot be used.
 
 mod picture;
+mod rejects;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use self::picture::Picture;
+use self::rejects::Rejects;
 use self::table::{Descriptors, Row, Table};
 use super::{CELLS_FORMAT, CellInfo, CellRow, CellWriter, Compound, INFO, MAX_SIDE, Plate, Shard};
 use crate::fs::write_json;
@@ -24,6 +27,10 @@ const SHARD: usize = 2048;
 const SAMPLE: usize = 256;
 /// A picture with a larger share of pixels at the largest value is saturated.
 const SATURATED: f64 = 0.25;
+/// How much the aspect of pictures may change before it is said.
+const ASPECT: f64 = 0.02;
+/// Side of a network's patches, unless its settings have another.
+const PATCH: usize = 8;
 
 /// What to import.
 #[derive(Clone, Debug)]
@@ -38,7 +45,7 @@ pub struct CellImport {
     pub name: Option<String>,
     /// Height and width of the pictures; larger ones are area-averaged.
     pub size: [usize; 2],
-    /// Skip pictures that cannot be used, and say so, instead of failing.
+    /// Skip rows and pictures that cannot be used, and say so, instead of failing.
     pub skip_bad: bool,
 }
 
@@ -67,24 +74,51 @@ pub fn run(
     import: &CellImport,
     tick: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<CellImportReport> {
-    let table = Table::read(&import.table)?;
+    let mut rejects = Rejects::new(import.skip_bad);
+    let mut table = Table::read(&import.table, &mut rejects)?;
     let descriptors = import
         .compounds
         .as_deref()
         .map(Descriptors::read)
         .transpose()?;
-    let names = Names::of(&table);
-    let mut remarks = check_plates(&table)?;
-    let compounds = describe(import, &table, &names.compounds, descriptors.as_ref())?;
     let sides = import.size.iter();
     if sides.into_iter().any(|side| !(8..=MAX_SIDE).contains(side)) {
         return Err(Error::Argument(format!(
             "--size needs sides of 8 to {MAX_SIDE} for cells"
         )));
     }
+    if let Some(descriptors) = &descriptors {
+        table.retain(&mut rejects, |table, row| descriptors.check(table, row))?;
+    }
+    let mut remarks = check_plates(&mut table, &mut rejects)?;
+    let brightness = Brightness::measure(&table, import.skip_bad)?;
+    if import.skip_bad {
+        // A plate may lose its controls, and then its treated cells.
+        let total = table.rows.len();
+        table.retain(&mut rejects, |table, row| match row.compound {
+            _ if !tick(0, total) => Err(Error::Interrupted),
+            None => usable(import, table, row, &brightness).map(drop),
+            Some(_) => Ok(()),
+        })?;
+        remarks = check_plates(&mut table, &mut rejects)?;
+    }
+    remarks.extend(about_size(table.size(), import.size));
+    let names = Names::of(&table);
+    if names.compounds.is_empty() {
+        let what = format!("column `compound`: {}", rejects.nothing("treated cell"));
+        return Err(Error::invalid(&import.table, what));
+    }
+    let compounds = describe(&names.compounds, descriptors.as_ref());
     let staging = StagingFolder::new(&import.out)?;
-    let written = write_pictures(import, &table, &names, staging.path(), tick)?;
-    remarks.extend(written.skipped);
+    let written = Pictures {
+        import,
+        table: &table,
+        names: &names,
+        brightness: &brightness,
+    }
+    .write(staging.path(), &mut rejects, tick)?;
+    let skipped = rejects.said.iter().map(|why| format!("skipped: {why}"));
+    remarks.extend(skipped);
     let file = import.table.file_stem().unwrap_or_default();
     let own_name = || file.to_string_lossy().into_owned();
     let channels = table.channels.iter();
@@ -150,55 +184,87 @@ struct Written {
     shards: Vec<Shard>,
     pictures: usize,
     controls: usize,
-    /// A line for each that was not.
-    skipped: Vec<String>,
 }
 
-/// Reads the pictures of all rows and writes them in shards.
-fn write_pictures(
-    import: &CellImport,
-    table: &Table,
-    names: &Names,
-    folder: &Path,
-    tick: &mut dyn FnMut(usize, usize) -> bool,
-) -> Result<Written> {
-    let ranges = brightness(import, table)?;
-    let shape = [import.size[0], import.size[1], table.channels.len()];
-    let mut written = Written::default();
-    let mut writer = CellWriter::new(shape);
-    for (done, row) in table.rows.iter().enumerate() {
-        if !tick(done, table.rows.len()) {
-            return Err(Error::Interrupted);
-        }
-        let read = table.picture(row).and_then(|picture| {
-            let usable = check_picture(table, row, &picture);
-            usable.and_then(|()| table.resized(row, &picture, import.size))
-        });
-        let picture = match read {
-            Ok(picture) => picture,
-            Err(error) if import.skip_bad => {
-                written.skipped.push(format!("skipped: {error}"));
-                continue;
+/// The pictures of all rows, and what is needed to write them.
+struct Pictures<'a> {
+    import: &'a CellImport,
+    table: &'a Table,
+    names: &'a Names,
+    brightness: &'a Brightness,
+}
+
+impl Pictures<'_> {
+    /// Reads the pictures and writes them in shards.
+    fn write(
+        &self,
+        folder: &Path,
+        rejects: &mut Rejects,
+        tick: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Written> {
+        let (import, table) = (self.import, self.table);
+        let shape = [import.size[0], import.size[1], table.channels.len()];
+        let mut written = Written::default();
+        let mut writer = CellWriter::new(shape);
+        for (done, row) in table.rows.iter().enumerate() {
+            if !tick(done, table.rows.len()) {
+                return Err(Error::Interrupted);
             }
-            Err(error) => return Err(error),
-        };
-        writer.push(names.row(row), &picture.bytes(&ranges));
-        written.pictures += 1;
-        written.controls += usize::from(row.compound.is_none());
-        if writer.len() == SHARD {
-            let full = std::mem::replace(&mut writer, CellWriter::new(shape));
-            let shard = full.write(folder, written.shards.len())?;
+            let read = usable(import, table, row, self.brightness);
+            let Some(picture) = rejects.keep(read)? else {
+                continue;
+            };
+            writer.push(self.names.row(row), &picture.bytes(&self.brightness.ranges));
+            written.pictures += 1;
+            written.controls += usize::from(row.compound.is_none());
+            if writer.len() == SHARD {
+                let full = std::mem::replace(&mut writer, CellWriter::new(shape));
+                let shard = full.write(folder, written.shards.len())?;
+                written.shards.push(shard);
+            }
+        }
+        if !writer.is_empty() {
+            let shard = writer.write(folder, written.shards.len())?;
             written.shards.push(shard);
         }
+        if written.pictures == written.controls {
+            let what = rejects.nothing("treated cell");
+            return Err(Error::invalid(&import.table, what));
+        }
+        Ok(written)
     }
-    if !writer.is_empty() {
-        let shard = writer.write(folder, written.shards.len())?;
-        written.shards.push(shard);
+}
+
+/// The picture of a row at the size of the dataset.
+fn usable(
+    import: &CellImport,
+    table: &Table,
+    row: &Row,
+    brightness: &Brightness,
+) -> Result<Picture> {
+    let picture = table.picture(row)?;
+    check_picture(table, row, &picture, brightness)?;
+    table.resized(row, &picture, import.size)
+}
+
+/// What to say of the size of the dataset.
+fn about_size([h, w]: [usize; 2], [height, width]: [usize; 2]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let stretch = (h * width) as f64 / (w * height).max(1) as f64;
+    if (stretch - 1.0).abs() > ASPECT {
+        remarks.push(format!(
+            "pictures of {h}×{w} are squeezed into {height}×{width}; a --size of the same aspect keeps the shapes of cells"
+        ));
     }
-    if written.pictures == 0 {
-        return Err(Error::invalid(&import.table, "no picture could be used"));
+    if [height, width]
+        .iter()
+        .any(|side| !side.is_multiple_of(PATCH))
+    {
+        remarks.push(format!(
+            "--size {height}x{width}: training expects multiples of {PATCH}, or another network.patch in its settings"
+        ));
     }
-    Ok(written)
+    remarks
 }
 
 /// Names by their index.
@@ -209,117 +275,123 @@ fn in_order(names: &BTreeMap<String, usize>) -> Vec<String> {
 }
 
 /// A plate with treated cells needs a control; one without treated cells is only remarked.
-fn check_plates(table: &Table) -> Result<Vec<String>> {
-    let mut seen: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
-    for row in &table.rows {
-        seen.entry(&row.plate).or_default()[usize::from(row.compound.is_some())] = true;
-    }
-    let mut remarks = Vec::new();
-    for (plate, [has_controls, has_treated]) in seen {
-        if !has_controls {
-            let row = table.rows.iter().find(|row| row.plate == plate);
-            let line = row.map_or(0, |row| row.line);
-            return Err(table.error(
-                line,
-                "control",
-                &format!("plate `{plate}` has no control, expected at least one"),
-            ));
+fn check_plates(table: &mut Table, rejects: &mut Rejects) -> Result<Vec<String>> {
+    let plates = |controls: bool| -> BTreeSet<String> {
+        let rows = table.rows.iter();
+        let rows = rows.filter(|row| row.compound.is_none() == controls);
+        rows.map(|row| row.plate.clone()).collect()
+    };
+    let (with_controls, with_treated) = (plates(true), plates(false));
+    table.retain(rejects, |table, row| {
+        if with_controls.contains(&row.plate) {
+            return Ok(());
         }
-        if !has_treated {
-            remarks.push(format!("plate `{plate}` has only controls"));
-        }
-    }
-    Ok(remarks)
+        let what = format!(
+            "plate `{}` has no control, expected at least one",
+            row.plate
+        );
+        Err(table.error(row.line, "control", &what))
+    })?;
+    let only_controls = with_controls.difference(&with_treated);
+    let remark = |plate: &String| format!("plate `{plate}` has only controls");
+    Ok(only_controls.map(remark).collect())
 }
 
 /// The compounds with their descriptors: those of the second table, or else one number each.
-fn describe(
-    import: &CellImport,
-    table: &Table,
-    names: &BTreeMap<String, usize>,
-    descriptors: Option<&Descriptors>,
-) -> Result<Vec<Compound>> {
-    let count = names.len();
-    if count == 0 {
-        return Err(Error::invalid(
-            &import.table,
-            "column `compound`: no treated cell, expected some",
-        ));
-    }
-    let compound = |(index, name): (usize, String)| match descriptors {
-        None => Ok(Compound {
-            descriptor: (0..count)
-                .map(|i| f32::from(u8::from(i == index)))
-                .collect(),
+fn describe(names: &BTreeMap<String, usize>, descriptors: Option<&Descriptors>) -> Vec<Compound> {
+    let one = |index: usize| {
+        let numbers = 0..names.len();
+        numbers.map(move |i| f32::from(u8::from(i == index)))
+    };
+    let compound = |(index, name): (usize, String)| {
+        let known = descriptors.and_then(|descriptors| descriptors.of(&name));
+        known.unwrap_or_else(|| Compound {
+            descriptor: one(index).collect(),
             mechanism: None,
             name,
-        }),
-        Some(descriptors) => descriptors.of(&name).ok_or_else(|| {
-            let row = table
-                .rows
-                .iter()
-                .find(|row| row.compound.as_ref() == Some(&name));
-            let line = row.map_or(0, |row| row.line);
-            let what = format!("`{name}` is not in {}", descriptors.path.display());
-            table.error(line, "compound", &what)
-        }),
+        })
     };
-    in_order(names)
-        .into_iter()
-        .enumerate()
-        .map(compound)
-        .collect()
+    let names = in_order(names).into_iter().enumerate();
+    names.map(compound).collect()
 }
 
-/// The range of each channel that becomes 0 to 255: for bytes 0 to 255, else between the thousandths at
-/// either end, over pictures spread over the table.
-fn brightness(import: &CellImport, table: &Table) -> Result<Vec<[f32; 2]>> {
-    let step = table.rows.len().div_ceil(SAMPLE).max(1);
-    let mut values: Vec<Vec<f32>> = vec![Vec::new(); table.channels.len()];
-    let mut is_bytes = true;
-    for row in table.rows.iter().step_by(step) {
-        let picture = match table.picture(row) {
-            Ok(picture) => picture,
-            // Said again, and skipped, when its turn comes.
-            Err(_) if import.skip_bad => continue,
-            Err(error) => return Err(error),
+/// How bright the pictures of a dataset are.
+struct Brightness {
+    /// The range of each channel that becomes 0 to 255: for bytes 0 to 255, else between the thousandths at
+    /// either end.
+    ranges: Vec<[f32; 2]>,
+    /// The largest value of each channel: for bytes 255, else the largest that was seen. Many cameras have
+    /// fewer bits than their files.
+    largest: Vec<f32>,
+}
+
+impl Brightness {
+    /// Measures pictures spread over the table; those that cannot be read are said when their turn comes, if
+    /// they may be skipped.
+    fn measure(table: &Table, skip_bad: bool) -> Result<Self> {
+        let channels = table.channels.len();
+        let step = table.rows.len().div_ceil(SAMPLE).max(1);
+        let mut values: Vec<Vec<f32>> = vec![Vec::new(); channels];
+        let mut largest = vec![0.0_f32; channels];
+        let mut is_bytes = true;
+        for row in table.rows.iter().step_by(step) {
+            let picture = match table.picture(row) {
+                Ok(picture) => picture,
+                Err(_) if skip_bad => continue,
+                Err(error) => return Err(error),
+            };
+            is_bytes &= picture.white == 255.0;
+            for (c, values) in values.iter_mut().enumerate() {
+                values.extend(picture.channel(c).step_by(7));
+                largest[c] = picture.channel(c).fold(largest[c], f32::max);
+            }
+        }
+        let range = |values: &mut Vec<f32>| {
+            if is_bytes || values.is_empty() {
+                return [0.0, 255.0];
+            }
+            values.sort_by(f32::total_cmp);
+            let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
+            let (low, high) = (at(0.001), at(0.999));
+            [low, high.max(low + 1.0)]
         };
-        is_bytes &= picture.white == 255.0;
-        for (c, values) in values.iter_mut().enumerate() {
-            values.extend(picture.channel(c).step_by(7));
+        if is_bytes {
+            largest.fill(255.0);
         }
+        Ok(Self {
+            ranges: values.iter_mut().map(range).collect(),
+            largest,
+        })
     }
-    let range = |values: &mut Vec<f32>| {
-        if is_bytes || values.is_empty() {
-            return [0.0, 255.0];
-        }
-        values.sort_by(f32::total_cmp);
-        let at = |share: f64| values[((values.len() - 1) as f64 * share) as usize];
-        let (low, high) = (at(0.001), at(0.999));
-        [low, high.max(low + 1.0)]
-    };
-    Ok(values.iter_mut().map(range).collect())
 }
 
 /// Refuses pictures that show nothing.
-fn check_picture(table: &Table, row: &Row, picture: &Picture) -> Result<()> {
-    for (c, (name, column)) in table.channels.iter().enumerate() {
-        let wrong = |what: String| Err(table.error(row.line, column, &what));
-        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-        let (mut white, mut count) = (0_usize, 0_usize);
-        for value in picture.channel(c) {
-            (low, high) = (low.min(value), high.max(value));
-            white += usize::from(value >= picture.white);
-            count += 1;
-        }
+fn check_picture(
+    table: &Table,
+    row: &Row,
+    picture: &Picture,
+    brightness: &Brightness,
+) -> Result<()> {
+    for (c, (_, column)) in table.channels.iter().enumerate() {
+        let wrong = |what: String| {
+            let what = format!("{} {what}", table.channel(c));
+            Err(table.error(row.line, column, &what))
+        };
+        let (low, high) = picture
+            .channel(c)
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
         if low == high {
-            return wrong(format!("channel {name} is empty: every pixel is {low}"));
+            return wrong(format!("shows nothing: every pixel is {low}"));
         }
-        let share = white as f64 / count.max(1) as f64;
-        if share > SATURATED {
+        let at_most = picture.channel(c).filter(|value| *value == high).count();
+        let share = at_most as f64 / picture.channel(c).count().max(1) as f64;
+        if high >= brightness.largest[c] && share > SATURATED {
             let percent = 100.0 * share;
             return wrong(format!(
-                "channel {name} is saturated: {percent:.0} % of it is at {high}"
+                "is saturated: {percent:.0} % of it is at {high}, expected at most {:.0} % at the largest value",
+                100.0 * SATURATED
             ));
         }
     }

@@ -19,7 +19,8 @@ const MAX_FILE: u64 = 1 << 30;
 /// A picture, f32 [H, W, C].
 #[derive(Debug)]
 pub(super) struct Picture {
-    size: [usize; 2],
+    /// Height and width.
+    pub size: [usize; 2],
     pub channels: usize,
     values: Vec<f32>,
     /// The largest value that a pixel can have.

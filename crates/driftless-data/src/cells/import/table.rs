@@ -1,9 +1,11 @@
 //! The table of pictures, and the table of compounds.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::picture::Picture;
+use super::rejects::Rejects;
 use crate::cells::{Compound, MAX_CHANNELS};
 use crate::fs::open_source;
 use crate::{Error, PathError as _, Result};
@@ -23,6 +25,49 @@ pub(super) struct Table {
     pub rows: Vec<Row>,
     /// Whether one file holds all channels.
     whole: bool,
+    /// What all pictures share with the first.
+    like: Option<Like>,
+}
+
+/// What the pictures of a table have in common.
+#[derive(Clone, Copy)]
+struct Like {
+    size: [usize; 2],
+    channels: usize,
+    /// The largest value that a pixel can have.
+    white: f32,
+}
+
+impl Like {
+    fn of(picture: &Picture) -> Self {
+        Self {
+            size: picture.size,
+            channels: picture.channels,
+            white: picture.white,
+        }
+    }
+
+    /// How a picture differs, if it does, and what was expected.
+    fn differs(&self, picture: &Picture) -> Option<String> {
+        let ([h, w], [height, width]) = (picture.size, self.size);
+        let (found, expected) = if picture.channels != self.channels {
+            let channels = self.channels;
+            (
+                format!("{} channels", picture.channels),
+                channels.to_string(),
+            )
+        } else if picture.size != self.size {
+            (format!("{h}×{w} pixels"), format!("{height}×{width}"))
+        } else if picture.white != self.white {
+            let values = format!("values up to {}", picture.white);
+            (values, format!("up to {}", self.white))
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{found}, expected {expected} as in the first picture"
+        ))
+    }
 }
 
 /// A row of the table.
@@ -42,17 +87,12 @@ impl Table {
     ///
     /// # Errors
     /// Returns an error that names line and column.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, rejects: &mut Rejects) -> Result<Self> {
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(open_source(path)?);
         let bad = |e: csv::Error| Error::invalid(path, e.to_string());
-        let head: Vec<String> = reader
-            .headers()
-            .map_err(bad)?
-            .iter()
-            .map(str::to_owned)
-            .collect();
+        let head = columns(path, &mut reader)?;
         let (files, whole) = file_columns(path, &head)?;
         for name in NEEDED {
             if !head.iter().any(|column| column == name) {
@@ -68,29 +108,91 @@ impl Table {
             channels: files.clone(),
             rows: Vec::new(),
             whole,
+            like: None,
         };
         for record in reader.records() {
             let record = record.map_err(bad)?;
             let line = record.position().map_or(0, csv::Position::line);
             let cells: BTreeMap<&str, &str> =
                 head.iter().map(String::as_str).zip(record.iter()).collect();
-            let row = table.row(line, &cells, &files)?;
-            table.rows.push(row);
+            let row = table.row(line, &cells, &files);
+            table.rows.extend(rejects.keep(row)?);
         }
-        let first = table
-            .rows
-            .first()
-            .ok_or_else(|| Error::invalid(path, "no rows, expected one a picture"))?;
-        if whole {
-            let count = table.picture(first)?.channels;
-            if count > MAX_CHANNELS {
-                let what = format!("{count} channels, expected 1 to {MAX_CHANNELS}");
-                return Err(table.error(first.line, "image", &what));
-            }
-            let name = |c: usize| (format!("channel {}", c + 1), "image".to_owned());
-            table.channels = (0..count).map(name).collect();
+        if table.rows.is_empty() && rejects.said.is_empty() {
+            return Err(Error::invalid(path, "no rows, expected one a picture"));
         }
+        table.look(rejects)?;
         Ok(table)
+    }
+
+    /// Notes what the first usable picture is like.
+    fn look(&mut self, rejects: &mut Rejects) -> Result<()> {
+        let mut unusable = 0;
+        let first = loop {
+            let Some(row) = self.rows.get(unusable) else {
+                return Err(Error::invalid(&self.path, rejects.nothing("picture")));
+            };
+            let usable = self
+                .picture(row)
+                .and_then(|picture| match picture.channels {
+                    1..=MAX_CHANNELS => Ok(picture),
+                    count => {
+                        let what = format!("{count} channels, expected 1 to {MAX_CHANNELS}");
+                        Err(self.error(row.line, self.column(0), &what))
+                    }
+                });
+            match rejects.keep(usable)? {
+                Some(picture) => break picture,
+                None => unusable += 1,
+            }
+        };
+        self.rows.drain(..unusable);
+        self.like = Some(Like::of(&first));
+        if self.whole {
+            let name = |c: usize| (format!("channel {}", c + 1), "image".to_owned());
+            self.channels = (0..first.channels).map(name).collect();
+        }
+        Ok(())
+    }
+
+    /// Height and width of the files' pictures.
+    pub fn size(&self) -> [usize; 2] {
+        self.like.map_or([0; 2], |like| like.size)
+    }
+
+    /// Leaves out the rows that a check refuses.
+    ///
+    /// # Errors
+    /// Returns the first error, unless rows may be left out.
+    pub fn retain(
+        &mut self,
+        rejects: &mut Rejects,
+        mut check: impl FnMut(&Self, &Row) -> Result<()>,
+    ) -> Result<()> {
+        for row in std::mem::take(&mut self.rows) {
+            if rejects.keep(check(self, &row))?.is_some() {
+                self.rows.push(row);
+            }
+        }
+        Ok(())
+    }
+
+    /// How messages call a channel.
+    pub fn channel(&self, channel: usize) -> String {
+        let name = self.channels.get(channel).map_or("", |(name, _)| name);
+        if self.whole {
+            name.to_owned()
+        } else {
+            format!("channel {name}")
+        }
+    }
+
+    /// The column with a row's file of this number.
+    fn column(&self, file: usize) -> &str {
+        match self.channels.get(file) {
+            Some((_, column)) if !self.whole => column,
+            _ => "image",
+        }
     }
 
     fn row(
@@ -161,19 +263,12 @@ impl Table {
     /// Returns an error that names line and column if a file cannot be read or the files do not fit each
     /// other.
     pub fn picture(&self, row: &Row) -> Result<Picture> {
-        let column = |i: usize| {
-            if self.whole {
-                "image"
-            } else {
-                self.channels[i].1.as_str()
-            }
-        };
         let read = |(i, file): (usize, &PathBuf)| {
-            let picture =
-                Picture::read(file).map_err(|e| self.error(row.line, column(i), &e.to_string()))?;
+            let picture = Picture::read(file)
+                .map_err(|e| self.error(row.line, self.column(i), &e.to_string()))?;
             if !self.whole && picture.channels != 1 {
                 let what = format!("{} channels in one file, expected 1", picture.channels);
-                return Err(self.error(row.line, column(i), &what));
+                return Err(self.error(row.line, self.column(i), &what));
             }
             Ok(picture)
         };
@@ -183,12 +278,10 @@ impl Table {
             .enumerate()
             .map(read)
             .collect::<Result<Vec<_>>>()?;
-        let picture =
-            Picture::merged(all).map_err(|(i, what)| self.error(row.line, column(i), &what))?;
-        if self.whole && self.channels.len() > 1 && picture.channels != self.channels.len() {
-            let (found, expected) = (picture.channels, self.channels.len());
-            let what = format!("{found} channels, expected {expected} as in the first row");
-            return Err(self.error(row.line, "image", &what));
+        let picture = Picture::merged(all)
+            .map_err(|(i, what)| self.error(row.line, self.column(i), &what))?;
+        if let Some(what) = self.like.and_then(|like| like.differs(&picture)) {
+            return Err(self.error(row.line, self.column(0), &what));
         }
         Ok(picture)
     }
@@ -198,11 +291,33 @@ impl Table {
     /// # Errors
     /// Returns an error that names line and column if the picture is smaller.
     pub fn resized(&self, row: &Row, picture: &Picture, size: [usize; 2]) -> Result<Picture> {
-        let column = self.channels.first().map_or("image", |(_, column)| column);
         picture
             .resized(size)
-            .map_err(|what| self.error(row.line, column, &what))
+            .map_err(|what| self.error(row.line, self.column(0), &what))
     }
+}
+
+/// The names of a table's columns, each there once.
+fn columns(path: &Path, reader: &mut csv::Reader<impl Read>) -> Result<Vec<String>> {
+    let head = reader.headers();
+    let head = head.map_err(|e| Error::invalid(path, e.to_string()))?;
+    let head: Vec<String> = head.iter().map(str::to_owned).collect();
+    if let [only] = &head[..] {
+        let others = [(';', "semicolons"), ('\t', "tabs")];
+        let other = others
+            .iter()
+            .find(|(separator, _)| only.contains(*separator));
+        if let Some((_, name)) = other {
+            let what = format!("columns are separated by {name}, expected commas");
+            return Err(Error::invalid(path, what));
+        }
+    }
+    let twice = |(i, name): &(usize, &String)| head[..*i].contains(name);
+    if let Some((_, name)) = head.iter().enumerate().find(twice) {
+        let what = format!("column `{name}` is there twice, expected once");
+        return Err(Error::invalid(path, what));
+    }
+    Ok(head)
 }
 
 /// The columns with files: `channel_NAME` for each channel, or `image` with all of them.
@@ -217,6 +332,10 @@ fn file_columns(path: &Path, head: &[String]) -> Result<(Vec<(String, String)>, 
     if let Some(name) = unknown {
         let known = COLUMNS.join(", ");
         let what = format!("unknown column `{name}`, expected image or channel_NAME, and {known}");
+        return Err(Error::invalid(path, what));
+    }
+    if channels.iter().any(|(name, _)| name.is_empty()) {
+        let what = format!("column `{CHANNEL}` names no channel, expected {CHANNEL}NAME");
         return Err(Error::invalid(path, what));
     }
     match (has_image, channels.len()) {
@@ -234,7 +353,7 @@ fn file_columns(path: &Path, head: &[String]) -> Result<(Vec<(String, String)>, 
 
 /// A table of compounds: `compound`, `mechanism` if known, and a column for each number of the descriptor.
 pub(super) struct Descriptors {
-    pub path: PathBuf,
+    path: PathBuf,
     all: BTreeMap<String, Compound>,
 }
 
@@ -248,12 +367,7 @@ impl Descriptors {
             .trim(csv::Trim::All)
             .from_reader(open_source(path)?);
         let bad = |e: csv::Error| Error::invalid(path, e.to_string());
-        let head: Vec<String> = reader
-            .headers()
-            .map_err(bad)?
-            .iter()
-            .map(str::to_owned)
-            .collect();
+        let head = columns(path, &mut reader)?;
         let mut all = BTreeMap::new();
         for record in reader.records() {
             let record = record.map_err(bad)?;
@@ -295,6 +409,20 @@ impl Descriptors {
             path: path.to_path_buf(),
             all,
         })
+    }
+
+    /// Checks that the compound of a row is known.
+    ///
+    /// # Errors
+    /// Returns an error that names line and column.
+    pub fn check(&self, table: &Table, row: &Row) -> Result<()> {
+        match &row.compound {
+            Some(name) if !self.all.contains_key(name) => {
+                let what = format!("`{name}` is not in {}", self.path.display());
+                Err(table.error(row.line, "compound", &what))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The compound of a name.

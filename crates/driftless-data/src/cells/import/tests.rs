@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use image::{ImageBuffer, Luma};
+use image::{ImageBuffer, Luma, Rgb};
 
 use super::*;
 use crate::cells::CellDataset;
@@ -134,6 +134,12 @@ fn errors_name_row_and_column() {
     ImageBuffer::from_fn(16, 16, white)
         .save(path.join("white.png"))
         .unwrap();
+    ImageBuffer::from_fn(16, 16, |x, y| Luma([(x * y) as u8]))
+        .save(path.join("bytes.png"))
+        .unwrap();
+    ImageBuffer::from_fn(16, 16, |x, y| Rgb([(x * y) as u16, x as u16, 9]))
+        .save(path.join("rgb.png"))
+        .unwrap();
     std::fs::write(path.join("text.png"), "no picture").unwrap();
     let head = "image,compound,dose,plate\n";
     let control = "a.png,DMSO,,P1\n";
@@ -156,13 +162,24 @@ fn errors_name_row_and_column() {
         ("text.png,x,1,P1\n", "row 3, column `image`: "),
         (
             "empty.png,x,1,P1\n",
-            "row 3, column `image`: channel channel 1 is empty: every pixel is 9",
+            "row 3, column `image`: channel 1 shows nothing: every pixel is 9",
         ),
         (
             "white.png,x,1,P1\n",
-            "row 3, column `image`: channel channel 1 is saturated",
+            "row 3, column `image`: channel 1 is saturated",
         ),
-        ("tiny.png,x,1,P1\n", "row 3, column `image`: "),
+        (
+            "tiny.png,x,1,P1\n",
+            "row 3, column `image`: 4×4 pixels, expected 16×16 as in the first picture",
+        ),
+        (
+            "bytes.png,x,1,P1\n",
+            "row 3, column `image`: values up to 255, expected up to 65535 as in the first picture",
+        ),
+        (
+            "rgb.png,x,1,P1\n",
+            "row 3, column `image`: 3 channels, expected 1 as in the first picture",
+        ),
     ] {
         let error = fails(path, &format!("{head}{control}{rows}"));
         assert!(error.contains(expected), "{error}");
@@ -178,6 +195,22 @@ fn errors_name_row_and_column() {
             "expected 1 to 6 of them, or one column `image`",
         ),
         ("image,channel_a,compound,dose,plate\n", "beside `image`"),
+        (
+            "channel_a,channel_a,compound,dose,plate\n",
+            "column `channel_a` is there twice, expected once",
+        ),
+        (
+            "channel_,compound,dose,plate\n",
+            "column `channel_` names no channel, expected channel_NAME",
+        ),
+        (
+            "image;compound;dose;plate\n",
+            "columns are separated by semicolons, expected commas",
+        ),
+        (
+            "image\tcompound\tdose\tplate\n",
+            "columns are separated by tabs, expected commas",
+        ),
     ] {
         let error = fails(path, &format!("{head}{control}"));
         assert!(error.contains(expected), "{error}");
@@ -219,6 +252,93 @@ fn bad_pictures_can_be_skipped() {
         "{:?}",
         report.remarks
     );
+}
+
+#[test]
+fn bad_rows_can_be_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    word_png(&path.join("a.png"), 100);
+    let head = "image,compound,dose,plate\n";
+    let good = "a.png,DMSO,,P1\na.png,x,1,P1\n";
+    // A bad dose, an unknown compound, plates without controls: P3 has one that cannot be read.
+    let bad = "a.png,x,one,P1\na.png,y,1,P1\na.png,x,1,P2\ngone.png,DMSO,,P3\na.png,x,1,P3\n";
+    let mut import = import(path, &format!("{head}gone.png,DMSO,,P1\n{good}{bad}"));
+    std::fs::write(path.join("drugs.csv"), "compound,f0\nx,1\n").unwrap();
+    import.compounds = Some(path.join("drugs.csv"));
+    import.skip_bad = true;
+    let report = run(&import, &mut |_, _| true).unwrap();
+    assert_eq!(
+        (report.pictures, report.compounds, report.plates),
+        (2, 1, 1)
+    );
+    let skipped = report.remarks.iter();
+    let skipped: Vec<_> = skipped
+        .filter(|remark| remark.starts_with("skipped: "))
+        .collect();
+    for row in [2, 5, 6, 7, 8, 9] {
+        let said = format!("row {row}, ");
+        let count = skipped
+            .iter()
+            .filter(|remark| remark.contains(&said))
+            .count();
+        assert_eq!(count, 1, "{row}: {skipped:?}");
+    }
+    std::fs::remove_dir_all(&import.out).unwrap();
+    std::fs::write(
+        &import.table,
+        format!("{head}a.png,DMSO,,P1\na.png,x,one,P1\n"),
+    )
+    .unwrap();
+    let error = run(&import, &mut |_, _| true).unwrap_err().to_string();
+    assert!(
+        error.contains("no treated cell could be used") && error.contains("is `one`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn cameras_of_fewer_bits_saturate_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let save = |name: &str, bright: u32| {
+        let pixel = |x: u32, y: u32| {
+            Luma([if x < bright {
+                4095
+            } else {
+                (100 * x + y) as u16
+            }])
+        };
+        let picture = ImageBuffer::from_fn(16, 16, pixel);
+        picture.save(path.join(name)).unwrap();
+    };
+    save("a.png", 1);
+    save("b.png", 8);
+    let table = "image,compound,dose,plate\na.png,DMSO,,P1\na.png,x,1,P1\nb.png,x,1,P1\n";
+    let error = fails(path, table);
+    assert!(
+        error.contains("row 4, column `image`: channel 1 is saturated: 50 % of it is at 4095"),
+        "{error}"
+    );
+}
+
+#[test]
+fn other_aspect_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    word_png(&folder.path().join("a.png"), 100);
+    let table = "image,compound,dose,plate\na.png,DMSO,,P1\na.png,x,1,P1\n";
+    let said = |size| {
+        let import = CellImport {
+            size,
+            ..import(folder.path(), table)
+        };
+        let report = run(&import, &mut |_, _| true).unwrap();
+        std::fs::remove_dir_all(&import.out).unwrap();
+        report.remarks.join("\n")
+    };
+    assert_eq!(said([8, 8]), "");
+    assert!(said([16, 8]).contains("pictures of 16×16 are squeezed into 16×8"));
+    assert!(said([10, 10]).contains("--size 10x10: training expects multiples of 8"));
 }
 
 #[test]
