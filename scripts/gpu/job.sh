@@ -19,7 +19,7 @@ data=$1 run=$2 minutes=$3
 shift 3
 [ -f "$data/dataset.json" ] || fail "$data: contains no dataset.json"
 resume=""
-[ ! -d "$run" ] || resume=--resume
+[ ! -e "$run/settings.toml" ] || resume=--resume
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || fail "no NVIDIA driver found"
 # shellcheck disable=SC2086 # one word or none

@@ -47,6 +47,18 @@ impl RunLayout {
         self.settings().is_file()
     }
 
+    /// Checks that there is a run to resume.
+    ///
+    /// # Errors
+    /// Returns an error if the folder holds none, or does not exist.
+    pub(crate) fn check_run(&self) -> Result<()> {
+        if self.is_run() {
+            return Ok(());
+        }
+        let what = "holds no run to resume, expected the --out of one";
+        Err(Error::invalid(self.root(), what))
+    }
+
     /// The run's folder.
     pub fn root(&self) -> &Path {
         &self.root

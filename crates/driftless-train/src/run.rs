@@ -252,7 +252,9 @@ impl RunContext {
     /// What is known before the data is read, which takes long; checks it, and makes no folder.
     fn new(options: &TrainOptions) -> Result<(Self, Source)> {
         let layout = RunLayout::new(&options.out);
-        if !options.resume {
+        if options.resume {
+            layout.check_run()?;
+        } else {
             let weights: Vec<_> = options
                 .stages
                 .iter()

@@ -35,6 +35,15 @@ pub(super) trait Task {
         mean_squares: &mut BTreeMap<String, f64>,
     ) -> Result<StepOutput>;
 
+    /// Whether the loss of a batch is finite with the parameters as they are. Finite parameters can be too large
+    /// for that. A training that cannot tell without changing what comes next says that it is.
+    ///
+    /// # Errors
+    /// As [`Task::step`].
+    fn has_finite_loss(&mut self, _rng: &mut ChaCha8Rng) -> Result<bool> {
+        Ok(true)
+    }
+
     /// What has to be saved besides the parameters.
     fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(BTreeMap::new())

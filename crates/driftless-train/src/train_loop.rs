@@ -175,7 +175,7 @@ impl TrainLoop<'_> {
             }
             let preview_due = minutes > 0.0 && preview_timer.is_due();
             if preview_due || save_timer.is_due() {
-                save(task, &optimizer, &files, &counters, progress)?;
+                self.save(task, &optimizer, &counters, progress)?;
                 save_timer.restart();
             }
             if preview_due {
@@ -184,7 +184,7 @@ impl TrainLoop<'_> {
             }
         };
         if let Some(log) = &log {
-            save(task, &optimizer, &files, &counters, progress)?;
+            self.save(task, &optimizer, &counters, progress)?;
             if minutes > 0.0 {
                 self.preview(log, counters.step, task, progress);
             }
@@ -215,9 +215,7 @@ impl TrainLoop<'_> {
     ) -> Result<Step> {
         let started = Instant::now();
         let step = counters.step;
-        // Each step has its own random stream, so that a resumed run draws the same batches.
-        let mut rng = ChaCha8Rng::seed_from_u64(self.pace.seed);
-        rng.set_stream(step + 1);
+        let mut rng = self.random(step);
         task.before_step(step, optimizer)?;
         let output = task.step(step, &mut rng, &mut counters.loss_mean_squares)?;
         if !output.loss.is_finite() {
@@ -245,6 +243,58 @@ impl TrainLoop<'_> {
         })
     }
 
+    /// The random numbers of a step. Each has its own stream, so that a resumed run draws the same batches.
+    fn random(&self, step: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.pace.seed);
+        rng.set_stream(step + 1);
+        rng
+    }
+
+    /// Saves the state, from which the run goes on, and the checkpoint.
+    ///
+    /// # Errors
+    /// Returns [`Error::Diverged`] if a number is not finite, which a run could not leave, or an error if a
+    /// file cannot be written.
+    fn save(
+        &self,
+        task: &mut dyn Task,
+        optimizer: &Optimizer,
+        counters: &TrainingCounters,
+        progress: &mut dyn TrainProgress,
+    ) -> Result<()> {
+        let stage = task.stage();
+        let mut tensors = optimizer.state();
+        tensors.extend(task.state()?);
+        let refuse = |what: &str| {
+            let (name, step) = (stage.name(), counters.step);
+            let next = self.after_divergence(stage, "at a lower learning rate");
+            Err(Error::Diverged(format!(
+                "{name}: {what} is not finite after step {step}; {next}"
+            )))
+        };
+        for (name, tensor) in &tensors {
+            if !is_finite(tensor)? {
+                return refuse(&format!("`{name}`"));
+            }
+        }
+        if !task.has_finite_loss(&mut self.random(counters.step))? {
+            return refuse("the loss");
+        }
+        state::write(&self.layout.state(stage), &tensors, counters)?;
+        task.export(counters.step, optimizer)?;
+        progress.saved(stage, counters.step);
+        Ok(())
+    }
+
+    /// What is left of a run that met a number that is not finite, and how to go on.
+    fn after_divergence(&self, stage: TrainStage, how: &str) -> String {
+        if self.layout.state(stage).exist() {
+            format!("the last save is kept: continue it with --resume, {how}")
+        } else {
+            format!("nothing was saved: start again {how}")
+        }
+    }
+
     /// The error for a loss or gradient that is not finite, with what was drawn.
     fn diverged(&self, stage: TrainStage, step: u64, what: &str, output: &StepOutput) -> Error {
         let names = self.data.names(&output.batch.frames);
@@ -252,9 +302,10 @@ impl TrainLoop<'_> {
         if names.len() > NAMED_EPISODES {
             let _ = write!(episodes, " and {} more", names.len() - NAMED_EPISODES);
         }
+        let how = "at a lower learning rate or without these episodes";
+        let next = self.after_divergence(stage, how);
         Error::Diverged(format!(
-            "{}: the {what} is not finite at step {step} (episodes {episodes}); the last save is kept: \
-             continue it with --resume, at a lower learning rate or without these episodes",
+            "{}: the {what} is not finite at step {step} (episodes {episodes}); {next}",
             stage.name(),
         ))
     }
@@ -355,32 +406,6 @@ fn restore(
             Error::invalid(files.folder(), what)
         })?;
     Ok(counters)
-}
-
-fn save(
-    task: &dyn Task,
-    optimizer: &Optimizer,
-    files: &StateFiles,
-    counters: &TrainingCounters,
-    progress: &mut dyn TrainProgress,
-) -> Result<()> {
-    let mut tensors = optimizer.state();
-    tensors.extend(task.state()?);
-    // A run could not leave such a state.
-    for (name, tensor) in &tensors {
-        if !is_finite(tensor)? {
-            return Err(Error::Diverged(format!(
-                "{}: `{name}` is not finite after step {}; the last save is kept: continue it with --resume, at \
-                 a lower learning rate",
-                task.stage().name(),
-                counters.step
-            )));
-        }
-    }
-    state::write(files, &tensors, counters)?;
-    task.export(counters.step, optimizer)?;
-    progress.saved(task.stage(), counters.step);
-    Ok(())
 }
 
 /// Whether all values of a tensor are finite.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use driftless_data::PathError as _;
 use driftless_data::fs::{read_source, write_atomic};
 use driftless_data::layout::checkpoint::{CARD, NEEDED};
-use driftless_model::checkpoint::CONFIG;
 
 use crate::layout::RunLayout;
 use crate::{Error, Result};
@@ -29,10 +28,7 @@ pub(super) fn world_folder(
             .map(Path::to_owned)
             .ok_or_else(|| Error::Argument(format!("a new run needs --world, {what}")));
     }
-    if !own.join(CONFIG).is_file() {
-        let what = "holds no run to resume, expected the --out of one";
-        return Err(Error::invalid(layout.root(), what));
-    }
+    layout.check_run()?;
     Ok(own)
 }
 

@@ -332,3 +332,45 @@ fn damaged_checkpoints_are_refused() {
     });
     assert_eq!(error, "no plate 5, expected 0 to 1");
 }
+
+#[test]
+fn nothing_is_resumed_where_no_run_is() {
+    let folder = tempfile::tempdir().unwrap();
+    dataset(&folder.path().join("data"), true);
+    for out in ["data", "none"] {
+        let resumed = TransportOptions {
+            resume: true,
+            ..options(folder.path(), out, "")
+        };
+        let error = run_transport(&resumed, &mut ()).unwrap_err().to_string();
+        assert!(error.contains("holds no run to resume"), "{error}");
+        assert!(!resumed.out.join("settings.toml").exists());
+    }
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
+fn weights_that_give_no_finite_loss_are_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    dataset(&folder.path().join("data"), true);
+    let options = TransportOptions {
+        max_steps: Some(1),
+        ..options(folder.path(), "run", "")
+    };
+    let config = options.config.as_ref().unwrap();
+    let text = std::fs::read_to_string(config).unwrap();
+    let fast = text.replace("steps = 60\n", "steps = 60\nlearning_rate = 1e18\n");
+    std::fs::write(config, fast).unwrap();
+    let error = run_transport(&options, &mut ()).unwrap_err().to_string();
+    assert!(
+        error.contains("the loss is not finite after step 1; nothing was saved"),
+        "{error}"
+    );
+    assert!(
+        !options
+            .out
+            .join("checkpoint/transport.safetensors")
+            .exists()
+    );
+    assert!(!options.out.join("transport").exists());
+}

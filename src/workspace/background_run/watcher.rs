@@ -91,13 +91,13 @@ impl Watcher {
 
     /// The trainer's command line arguments.
     fn arguments(&self, minutes: Option<f64>) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["train", "all", "--resume", "--data"]
-            .map(Into::into)
-            .into();
+        let mut arguments: Vec<OsString> = ["train", "all", "--data"].map(Into::into).into();
         arguments.extend([self.note.data.clone().into(), "--out".into()]);
         arguments.push(self.layout.root().into());
         // A run that was started before keeps its settings.
-        if !self.layout.is_run() {
+        if self.layout.is_run() {
+            arguments.push("--resume".into());
+        } else {
             arguments.extend(["--preset".into(), self.note.preset.clone().into()]);
             arguments.extend(["--config".into(), self.layout.root().join(CONFIG).into()]);
         }

@@ -54,7 +54,9 @@ pub fn run_transport(
 ) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let layout = RunLayout::new(&options.out);
-    if !options.resume {
+    if options.resume {
+        layout.check_run()?;
+    } else {
         let stages = [TrainStage::Transport];
         layout.check_new(&stages, &[WEIGHTS], TransportSettings::read)?;
     }
@@ -62,6 +64,7 @@ pub fn run_transport(
     RunLock::check(&layout)?;
     let data = CellDataset::read(&options.data)?;
     let config = describe(&data, &settings);
+    check_size(&data, &settings)?;
     config.check().map_err(|what| {
         let at = options.config.as_ref().unwrap_or(&options.data);
         Error::invalid(at, format!("does not fit the settings: {what}"))
@@ -106,6 +109,20 @@ fn read_settings(options: &TransportOptions, layout: &RunLayout) -> Result<Trans
         settings.seed = seed;
     }
     Ok(settings)
+}
+
+/// Checks that pictures are made of whole patches.
+fn check_size(data: &CellDataset, settings: &TransportSettings) -> Result<()> {
+    let ([height, width], patch) = (data.info.image, settings.network.patch);
+    let is_whole = |side: usize| side.is_multiple_of(patch.max(1));
+    if is_whole(height) && is_whole(width) {
+        return Ok(());
+    }
+    let what = format!(
+        "pictures are {height}×{width}, expected multiples of network.patch, {patch}: import them at another \
+         --size, or set another patch"
+    );
+    Err(Error::invalid(data.folder(), what))
 }
 
 /// The configuration of the network that these settings train on a dataset.

@@ -160,6 +160,7 @@ impl TransportSettings {
                 "0 to 1",
             ),
             ("plate_dropout", fraction(self.plate_dropout), "0 to 1"),
+            ("optimizer.steps", self.optimizer.steps >= 1, "1 or more"),
         ];
         match rules.iter().find(|(_, valid, _)| !valid) {
             Some((key, _, expected)) => {

@@ -94,6 +94,12 @@ impl Task for TransportTask<'_> {
         })
     }
 
+    fn has_finite_loss(&mut self, rng: &mut ChaCha8Rng) -> Result<bool> {
+        let (batch, _) = self.batches.draw(rng)?;
+        let losses = self.trainer.step(&self.vars, &batch)?;
+        Ok(losses.iter().all(|loss| loss.is_finite()))
+    }
+
     fn export(&self, _step: u64, optimizer: &Optimizer) -> Result<()> {
         let path = self.layout.checkpoint().join(WEIGHTS);
         Ok(write_tensors(&path, &optimizer.ema_weights())?)
