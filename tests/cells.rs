@@ -75,6 +75,41 @@ fn cells_are_recorded_trained_on_and_measured() {
     assert!(error.contains(data), "{error}");
     let error = failure(&[&eval[..], &["--steps", "0"]].concat());
     assert!(error.contains("--steps is 0"), "{error}");
+
+    for (options, expected) in [
+        (["--steps", "1,2"], "--steps has 2 values, expected one"),
+        (["--horizon", "3"], "--horizon is for worlds"),
+        (["--free-frames", "0"], "--free-frames is for worlds"),
+        (["--lpips", "no.pth"], "--lpips is for worlds"),
+        (["--solver", "heun"], "--solver is for worlds"),
+    ] {
+        let error = failure(&[&eval[..], &options].concat());
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = failure(&["eval", "--data", data, "--route", "invert"]);
+    assert!(
+        error.contains("--route is for transport networks"),
+        "{error}"
+    );
+    let error = failure(&["info", run]);
+    assert!(
+        error.contains("is a run, expected its checkpoint"),
+        "{error}"
+    );
+    for folder in [data, checkpoint, "no/such/run"] {
+        let train = [
+            "train",
+            "transport",
+            "--resume",
+            "--data",
+            data,
+            "--out",
+            folder,
+        ];
+        let error = failure(&train);
+        assert!(error.contains("holds no run to resume"), "{error}");
+    }
+    assert!(!Path::new("no/such/run").exists());
 }
 
 #[test]
@@ -108,6 +143,24 @@ fn pictures_of_cells_are_imported() {
         "{imported}"
     );
     assert!(success(&["info", path_str(&out)]).contains("2 pictures of 64×64"));
+    // Nothing is kept from training, so nothing can be measured.
+    let (run, config) = (folder.path().join("run"), folder.path().join("small.toml"));
+    let text = "preview_minutes = 0.0\n[network]\npatch = 16\nwidth = 16\ndepth = 1\nheads = 1\nmlp = 16\n";
+    std::fs::write(&config, text).unwrap();
+    let trained = driftless(&[
+        "train",
+        "transport",
+        "--data",
+        path_str(&out),
+        "--out",
+        path_str(&run),
+        "--config",
+        path_str(&config),
+        "--max-steps",
+        "1",
+    ]);
+    let said = String::from_utf8(trained.stderr).unwrap();
+    assert!(said.contains("a column `split` in its table"), "{said}");
     let error = failure(&[&import[..], &["--fps", "3"]].concat());
     assert!(error.contains("--fps is for recordings"), "{error}");
     std::fs::write(
@@ -130,6 +183,16 @@ fn frames_are_needed_for_simulators_only() {
     let out = out.path().join("x");
     let output = driftless(&["record", "--world", "maze", "--out", path_str(&out)]);
     assert_eq!(output.status.code(), Some(2));
+    let error = failure(&[
+        "record",
+        "--world",
+        "cells",
+        "--policy",
+        "random",
+        "--out",
+        path_str(&out),
+    ]);
+    assert!(error.contains("--policy is for worlds"), "{error}");
     let output = driftless(&[
         "record",
         "--world",

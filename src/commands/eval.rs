@@ -20,10 +20,40 @@ use driftless_transport::{Route, TransportConfig, TransportParams, Transporter};
 use super::eval_agent::AgentArgs;
 use super::eval_clips::{self, ClipArgs, ClipTest};
 use super::eval_memory::MemoryArgs;
+use super::given::GivenOptions;
 use super::sampler_args::{ParamOptions, Selection};
 
 /// The sampler parameters without K, of which `eval` takes a list, and guidance, which it leaves as trained.
 pub struct EvalParams;
+
+/// The options of worlds that a transport network has no use for, besides those of the sampler.
+const OF_WORLDS: [&str; 17] = [
+    "horizon",
+    "clip",
+    "sequences",
+    "free_frames",
+    "free_runs",
+    "free_bin",
+    "device",
+    "threads",
+    "probe",
+    "lpips",
+    "alarm",
+    "memory",
+    "timed_frames",
+    "pose_mazes",
+    "clips",
+    "clip_guidance",
+    "clip_frames",
+];
+/// The options of a transport network that worlds have no use for.
+const OF_CELLS: [&str; 5] = [
+    "route",
+    "transport_guidance",
+    "source_noise",
+    "cells",
+    "classifier_steps",
+];
 
 impl Selection for EvalParams {
     const WITHOUT: &[&str] = &["steps", "guidance"];
@@ -32,6 +62,8 @@ impl Selection for EvalParams {
 /// Arguments of `eval`.
 #[derive(clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    given: GivenOptions,
     /// Checkpoint folder, or name of an included or a saved world [default: pong].
     #[arg(long, value_name = "DIR|NAME")]
     checkpoint: Option<PathBuf>,
@@ -125,7 +157,9 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(pictures) = args.pictures.as_deref().filter(|_| !args.overwrite) {
         check_empty(pictures)?;
     }
+    let of_cells = "transport networks";
     if !args.agents.agent.is_empty() {
+        args.given.refuse(OF_CELLS, of_cells)?;
         let report = args.agents.measure(args.seed, args.device.threads)?;
         if args.json {
             return super::print_json(&report);
@@ -139,6 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
         })?;
         return transport(args, &folder, data);
     }
+    args.given.refuse(OF_CELLS, of_cells)?;
     if let (true, Some(data)) = (args.clips.clips, &args.data) {
         return clips(args, &folder, data);
     }
@@ -248,13 +283,22 @@ fn clips(args: &Args, folder: &Path, data: &Path) -> Result<()> {
 
 /// Measures a transport network.
 fn transport(args: &Args, folder: &Path, data: &Path) -> Result<()> {
+    let of_worlds = OF_WORLDS.into_iter();
+    let of_worlds = of_worlds.chain(EvalParams::params().map(|spec| spec.name));
+    args.given.refuse(of_worlds, "worlds")?;
     let transporter = Transporter::read(folder)?;
-    let data = CellDataset::read(data)?;
     let own = TransportParams::of(transporter.config());
-    // The list's default is for worlds.
     let steps = match &args.steps[..] {
+        // The list's default is for worlds.
+        _ if !args.given.contains("steps") => own.steps,
         &[steps] => steps,
-        _ => own.steps,
+        several => {
+            let what = format!(
+                "--steps has {} values, expected one for a transport network",
+                several.len()
+            );
+            return Err(Error::Argument(what));
+        }
     };
     if !(1..=1000).contains(&steps) || args.cells < 2 {
         let what = format!(
@@ -263,6 +307,7 @@ fn transport(args: &Args, folder: &Path, data: &Path) -> Result<()> {
         );
         return Err(Error::Argument(what));
     }
+    let data = CellDataset::read(data)?;
     let options = CellEvalOptions {
         params: TransportParams {
             route: args.route.map_or(own.route, RouteChoice::route),

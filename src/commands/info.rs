@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use serde::Serialize;
 
-use driftless::Result;
 use driftless::workspace::WorldNames;
 use driftless::workspace::published::{Published, diamond, dreamer, oasis};
+use driftless::{Error, Result};
 use driftless_agent::AgentConfig;
 use driftless_clip::{ClipConfig, ClipMaker};
-use driftless_data::DatasetInfo;
 use driftless_data::cells::{self, CellInfo};
 use driftless_data::text::printable;
+use driftless_data::{DatasetInfo, PathError as _};
 use driftless_diamond::Agent;
 use driftless_dreamer::{Dreamer, DreamerFiles};
-use driftless_model::checkpoint::{self, CheckpointSummary};
+use driftless_model::checkpoint::{self, CONFIG, CheckpointSummary};
 use driftless_oasis::{MAX_WINDOW, Oasis, OasisFiles};
+use driftless_train::RunLayout;
 use driftless_transport::{TransportConfig, Transporter};
 
 use super::hub::HubArgs;
@@ -85,6 +86,13 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
         None => {
+            let run = RunLayout::new(path);
+            if run.is_run() && run.checkpoint().join(CONFIG).is_file() {
+                let checkpoint = super::shell_word(&run.checkpoint());
+                let what =
+                    format!("is a run, expected its checkpoint: driftless info {checkpoint}");
+                return Err(Error::invalid(path, what));
+            }
             let info = driftless_data::info::summarize(path)?;
             if args.json {
                 super::print_json(&info)

@@ -11,6 +11,7 @@ mod eval_agent;
 mod eval_clips;
 mod eval_memory;
 pub mod film;
+mod given;
 mod hub;
 pub mod import;
 pub mod info;

@@ -9,6 +9,8 @@ use driftless_worlds::cells::{self, CellPlan};
 use driftless_worlds::record::{RecordingPlan, record};
 use driftless_worlds::{Policy, SimulatorKind};
 
+use super::given::GivenOptions;
+
 /// What is recorded.
 #[derive(Clone, Copy)]
 enum World {
@@ -49,6 +51,8 @@ const CELLS: &str = "cells";
 /// Arguments of `record`.
 #[derive(clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    given: GivenOptions,
     /// Simulator to record.
     #[arg(long, value_enum)]
     world: World,
@@ -114,6 +118,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Records pictures of cells.
 fn record_cells(args: &Args) -> Result<()> {
+    let of_worlds = ["world_seed", "policy", "episode_frames"];
+    args.given.refuse(of_worlds, "worlds that are played")?;
     let plan = CellPlan {
         seed: args.seed,
         cells: args.cells,

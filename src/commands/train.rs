@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use driftless::{Error, Result, interrupt};
+use driftless_data::cells::CellDataset;
 use driftless_data::layout::checkpoint::{AGENT_WEIGHTS, CLIP_WEIGHTS};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
@@ -342,7 +343,14 @@ fn transport(args: Args) -> Result<()> {
     let outcome = run_transport(&options, &mut TerminalProgress::default())?;
     let checkpoint = RunLayout::new(&options.out).checkpoint();
     let [folder, data] = [&checkpoint, &options.data].map(|path| super::shell_word(path));
-    let next = format!("measure it with: driftless eval --checkpoint {folder} --data {data}");
+    let next = if CellDataset::keeps_some(&options.data)? {
+        format!("measure it with: driftless eval --checkpoint {folder} --data {data}")
+    } else {
+        format!(
+            "look at it with: driftless play --checkpoint {folder}; to measure it, {data} needs pictures kept from \
+             training: a column `split` in its table"
+        )
+    };
     say_end(outcome, &checkpoint.join(TRANSPORT_WEIGHTS), &next);
     Ok(())
 }
