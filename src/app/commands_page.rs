@@ -116,7 +116,7 @@ fn matching(keys: &KeyMap, typed: &str) -> Vec<Shortcut> {
     let (mut named, others): (Vec<_>, Vec<_>) = all.partition(|s| has_words(s.label()));
     let hinted = others
         .into_iter()
-        .filter(|s| has_words(&format!("{} {}", s.label(), s.hint())));
+        .filter(|s| has_words(&format!("{} {} {}", s.label(), s.hint(), s.found_by())));
     named.extend(hinted);
     named
 }
@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(first("last SAVE"), Some(Shortcut::SaveRecent));
         // By its hint.
         assert_eq!(first("rewind"), Some(Shortcut::Timeline));
+        assert_eq!(first("cells"), Some(Shortcut::Worlds));
         assert_eq!(first("abracadabra"), None);
         assert_eq!(matching(&keys, " ").len(), Shortcut::ALL.len() - 1);
     }

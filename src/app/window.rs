@@ -119,6 +119,7 @@ impl Window {
             FirstPage::NewWorld(options) => stage.open_new_world_at(options, env),
             FirstPage::Cells(folder) => {
                 let opened = stage.open_cells(&folder, env);
+                stage.navigation.cells_first = opened.is_ok();
                 env.report(opened);
             }
             FirstPage::Browse(folder) => stage.open_browser(&folder, env),

@@ -105,7 +105,7 @@ impl WorldPicker {
         let back = egui::Panel::top("worlds-bar")
             .resizable(false)
             .frame(bar)
-            .show(ui, |ui| header(ui, self.greets))
+            .show(ui, |ui| header(ui, self.greets, self.playing.as_ref()))
             .inner;
         let mut picked = back.then_some(PickerChoice::Back);
         let scroll = ScrollArea::vertical().id_salt("worlds");
@@ -169,14 +169,18 @@ impl WorldPicker {
 }
 
 /// Draws the page's header; returns whether "Back" was clicked.
-fn header(ui: &mut Ui, greets: bool) -> bool {
+fn header(ui: &mut Ui, greets: bool, playing: Option<&CurrentWorld>) -> bool {
     let palette = theme::palette(ui);
     let (title, hint, back) = if greets {
         let hint = "A neural network predicts every frame of these games. Choose one to play.";
         ("Driftless", hint, "Play Pong")
     } else {
         let hint = "Arrow keys select  ·  Enter plays  ·  Drop a checkpoint folder to open it";
-        ("Worlds", hint, "Back to the game")
+        let back = match playing {
+            Some(CurrentWorld::Nothing) => "Back to the cells",
+            _ => "Back to the game",
+        };
+        ("Worlds", hint, back)
     };
     let mut clicked = false;
     ui.horizontal(|ui| {

@@ -171,6 +171,14 @@ impl Shortcut {
         }
     }
 
+    /// Words that find it in the list of commands, besides its label and hint.
+    pub fn found_by(self) -> &'static str {
+        match self {
+            Self::Worlds => "cells drugs transport network",
+            _ => "",
+        }
+    }
+
     /// A one-line description.
     pub fn hint(self) -> &'static str {
         match self {

@@ -2,8 +2,9 @@
 
 use eframe::egui;
 use eframe::egui::{
-    Align2, Button, Color32, ComboBox, DragValue, FontId, Key, Response, RichText, ScrollArea,
-    Sense, Slider, TextEdit, Ui, pos2, vec2,
+    Align2, AtomExt as _, Button, Color32, ComboBox, DragValue, EventFilter, FontId, Key,
+    Modifiers, Response, RichText, ScrollArea, Sense, Slider, TextEdit, TextWrapMode, Ui, pos2,
+    vec2,
 };
 
 use driftless_flow::solver::Method;
@@ -14,10 +15,14 @@ use super::specimens::KnownPlate;
 use super::view::{FileKind, View};
 use super::wish::{dose_ends, dose_warning, figure, matching};
 use crate::app::theme;
-use crate::app::widgets::{checkbox, choices, row, section};
+use crate::app::widgets::{choices, outlined, row, section};
 
 /// Height of the list of drugs, in points.
 const DRUGS: f32 = 150.0;
+/// Most of a line in it that what is beside a name may take.
+const ABOUT: f32 = 0.6;
+/// The training range is labelled at both ends if it is so long, in points.
+const LABELLED: f32 = 90.0;
 /// Most steps that can be chosen, and the largest guidance and source noise.
 const MOST_STEPS: usize = 64;
 const MOST_GUIDANCE: f64 = 4.0;
@@ -50,6 +55,8 @@ fn drug(ui: &mut Ui, view: &mut View) {
     let found = matching(config, &view.search);
     if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
         view.wish.compound = found.first().copied().or(view.wish.compound);
+        // The keyboard goes on from here.
+        field.request_focus();
     }
     let palette = theme::palette(ui);
     egui::Frame::new()
@@ -107,8 +114,11 @@ fn entry(ui: &mut Ui, chosen: bool, name: &str, about: &str) -> Response {
     } else {
         palette.muted
     };
-    let about = RichText::new(about).small().color(colour);
-    ui.add(Button::selectable(chosen, name).shortcut_text(about))
+    let most = ABOUT * ui.available_width();
+    let beside = RichText::new(about).small().color(colour);
+    let button = Button::selectable(chosen, name).shortcut_text(beside.atom_max_width(most));
+    ui.add(button.truncate())
+        .on_hover_text(format!("{name}: {about}"))
 }
 
 /// The dose on a logarithmic scale, with the training range marked.
@@ -132,6 +142,7 @@ fn dose(ui: &mut Ui, view: &mut View) {
                 .range(least..=most)
                 .speed(shown * 0.01)
                 .custom_formatter(|value, _| figure(value as f32))
+                .custom_parser(|text| text.trim().replace(',', ".").parse().ok())
                 .suffix(format!(" {}", config.dose_unit));
             let value = ui
                 .add(value)
@@ -161,9 +172,25 @@ fn marks(ui: &mut Ui, rail: egui::Rect, ends: [f32; 2], trained: [f32; 2]) {
         egui::lerp(range, place)
     };
     let [left, right] = trained.map(at);
-    let bar = egui::Rect::from_x_y_ranges(left..=right, space.top()..=space.top() + 3.0);
+    let bar = egui::Rect::from_x_y_ranges(
+        left..=right.max(left + 3.0),
+        space.top()..=space.top() + 3.0,
+    );
     ui.painter().rect_filled(bar, 1, palette.accent);
     let font = FontId::proportional(11.0);
+    if right - left < LABELLED {
+        let [least, most] = trained.map(figure);
+        let text = if least == most {
+            format!("trained: {least}")
+        } else {
+            format!("trained: {least} to {most}")
+        };
+        let inside = space.x_range().shrink(LABELLED / 2.0);
+        let place = pos2(inside.clamp(0.5 * (left + right)), space.top() + 5.0);
+        let painter = ui.painter();
+        painter.text(place, Align2::CENTER_TOP, text, font, palette.muted);
+        return;
+    }
     for (x, dose, align) in [
         (left, trained[0], Align2::LEFT_TOP),
         (right, trained[1], Align2::RIGHT_TOP),
@@ -183,8 +210,11 @@ fn cell(ui: &mut Ui, view: &mut View) {
     let plates = &specimens.plates;
     let wish = &mut view.wish;
     let hint = "The plate of the treated cell, and of the control unless another is chosen.";
+    let all: Vec<usize> = (0..plates.len()).collect();
     row(ui, "Plate", hint, |ui| {
-        plate_menu(ui, "plate", &mut wish.plate, plates)
+        menu(ui, "plate", &mut wish.plate, &all, |index| {
+            plate_name(plates, index)
+        })
     });
     let hint = "Where the control comes from. Training has only seen controls of the same plate.";
     row(ui, "Control from", hint, |ui| {
@@ -192,16 +222,9 @@ fn cell(ui: &mut Ui, view: &mut View) {
             Some(index) => plate_name(plates, index),
             None => "the same plate".to_owned(),
         };
-        let menu = ComboBox::from_id_salt("source")
-            .selected_text(name(wish.source))
-            .width(ui.available_width());
-        let menu = menu.show_ui(ui, |ui| {
-            ui.selectable_value(&mut wish.source, None, name(None));
-            for index in (0..plates.len()).filter(|index| *index != wish.plate) {
-                ui.selectable_value(&mut wish.source, Some(index), name(Some(index)));
-            }
-        });
-        menu.response
+        let others = (0..plates.len()).filter(|index| *index != wish.plate);
+        let all: Vec<_> = std::iter::once(None).chain(others.map(Some)).collect();
+        menu(ui, "source", &mut wish.source, &all, name)
     });
     if wish.source == Some(wish.plate) {
         wish.source = None;
@@ -227,29 +250,70 @@ fn plate_name(plates: &[KnownPlate], index: usize) -> String {
     }
 }
 
-fn plate_menu(ui: &mut Ui, id: &str, value: &mut usize, plates: &[KnownPlate]) -> Response {
+/// A menu; while it has the focus, the arrow keys go through what it offers.
+fn menu<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    id: &str,
+    value: &mut T,
+    all: &[T],
+    name: impl Fn(T) -> String,
+) -> Response {
+    let moved = ui.scope_id().with((id, "moved"));
     let menu = ComboBox::from_id_salt(id)
-        .selected_text(plate_name(plates, *value))
+        .selected_text(name(*value))
+        .truncate()
         .width(ui.available_width());
     let menu = menu.show_ui(ui, |ui| {
-        for index in 0..plates.len() {
-            ui.selectable_value(value, index, plate_name(plates, index));
+        let scrolls = ui
+            .data_mut(|data| data.remove_temp::<bool>(moved))
+            .is_some();
+        for choice in all {
+            let item = ui.selectable_value(value, *choice, name(*choice));
+            if scrolls && *value == *choice {
+                item.scroll_to_me(None);
+            }
         }
     });
-    menu.response
+    let response = menu.response.on_hover_text(name(*value));
+    if response.has_focus() {
+        let arrows = EventFilter {
+            vertical_arrows: true,
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+        let [down, up] = [Key::ArrowDown, Key::ArrowUp]
+            .map(|key| ui.input_mut(|input| input.count_and_consume_key(Modifiers::NONE, key)));
+        let place = all
+            .iter()
+            .position(|choice| choice == value)
+            .unwrap_or_default();
+        let place = (place + down).saturating_sub(up);
+        if down != up
+            && let Some(choice) = all.get(place).or(all.last())
+        {
+            *value = *choice;
+            ui.data_mut(|data| data.insert_temp(moved, true));
+            ui.request_repaint();
+        }
+    }
+    response
 }
 
 /// Which channels are drawn, and how.
 fn channels(ui: &mut Ui, view: &mut View) {
     let names = view.bench.config().channels.clone();
     let look = &mut view.look;
-    ui.horizontal_wrapped(|ui| {
-        for (i, (name, shown)) in names.iter().zip(&mut look.shown).enumerate() {
-            let colour = channel_colour(ui, i, names.len());
-            let text = RichText::new(name).color(colour);
-            let hint = format!("{}: show or hide {name}.", i + 1);
-            checkbox(ui, shown, text).on_hover_text(hint);
-        }
+    outlined(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            // A box that does not fit begins a row; what does not fit there has its end in the hint.
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Truncate);
+            for (i, (name, shown)) in names.iter().zip(&mut look.shown).enumerate() {
+                let colour = channel_colour(ui, i, names.len());
+                let text = RichText::new(name).color(colour);
+                let hint = format!("{}: show or hide {name}.", i + 1);
+                ui.checkbox(shown, text).on_hover_text(hint);
+            }
+        });
     });
     ui.scope(|ui| {
         let name = |greys: &bool| if *greys { "Greys" } else { "False colours" };
@@ -289,15 +353,8 @@ fn flow(ui: &mut Ui, view: &mut View) {
          there forward under the drug.",
     );
     row(ui, "Solver", "How the flow is integrated.", |ui| {
-        let menu = ComboBox::from_id_salt("solver")
-            .selected_text(solver_name(params.method))
-            .width(ui.available_width());
-        let menu = menu.show_ui(ui, |ui| {
-            for method in Method::ALL {
-                ui.selectable_value(&mut params.method, method, solver_name(method));
-            }
-        });
-        menu.response
+        let name = |method| solver_name(method).to_owned();
+        menu(ui, "solver", &mut params.method, &Method::ALL, name)
     });
     let hint =
         "Steps of the solver on the way from τ = 0 to 1. More are more exact and take longer.";

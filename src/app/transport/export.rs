@@ -20,6 +20,8 @@ const HOLD: usize = 8;
 /// The shorter side of a film's or a sheet's picture is enlarged to at least this many pixels.
 const FILM_SIDE: usize = 320;
 const SHEET_SIDE: usize = 160;
+/// Most bytes of a checkpoint's and a drug's name in the name of a file.
+const NAMES: [usize; 2] = [40, 60];
 /// Pixels between the pictures of a sheet, and of its labels.
 const GAP: usize = 6;
 const GLYPH: usize = 3;
@@ -77,9 +79,10 @@ pub(super) fn file(
     wish: &Wish,
     what: &str,
 ) -> Result<PathBuf> {
-    let drug = drug_name(config, wish.compound);
-    let name = folder_name(&format!("{}-{drug}-{what}", config.name));
-    let name = name.unwrap_or_else(|_| "cells".to_owned());
+    let names = [config.name.as_str(), drug_name(config, wish.compound)];
+    let [name, drug] = [0, 1].map(|i| &names[i][..names[i].floor_char_boundary(NAMES[i])]);
+    let name = folder_name(&format!("{name}-{drug}-{what}"));
+    let name = name.unwrap_or_else(|_| format!("cells-{what}"));
     unused_file(folder, &name)
 }
 

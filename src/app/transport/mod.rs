@@ -18,7 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eframe::egui;
-use eframe::egui::{Align, ColorImage, Key, Layout, Margin, RichText, ScrollArea, Ui};
+use eframe::egui::{
+    Align, Color32, ColorImage, Key, Label, Layout, Margin, RichText, ScrollArea, TextStyle, Ui,
+    vec2,
+};
 
 use self::picture::Pictures;
 use self::view::{FileKind, View};
@@ -34,6 +37,8 @@ const PANEL: f32 = 300.0;
 const TWO_COLUMNS: f32 = 760.0;
 /// Repaints a second while the film plays.
 const FILM_RATE: u64 = 30;
+/// The longest time between two of them that moves the film on, in seconds.
+const SLOWEST: f32 = 0.1;
 
 /// What the page asks the window for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,8 +229,8 @@ impl TransportPage {
         self.view.as_mut().is_some_and(|view| view.key(key))
     }
 
-    /// Draws the page.
-    pub fn ui(&mut self, ui: &mut Ui) -> Option<PageEnd> {
+    /// Draws the page; `game` is whether there is a game to go back to.
+    pub fn ui(&mut self, ui: &mut Ui, game: bool) -> Option<PageEnd> {
         let palette = theme::palette(ui);
         let bar = egui::Frame::new()
             .fill(palette.panel)
@@ -233,13 +238,13 @@ impl TransportPage {
         let end = egui::Panel::top("cells-bar")
             .resizable(false)
             .frame(bar)
-            .show(ui, |ui| self.header(ui))
+            .show(ui, |ui| self.header(ui, game))
             .inner;
         let busy = self.is_busy();
         let mut file = None;
         if let Some(view) = &mut self.view {
             if view.plays.is_some() {
-                view.advance(ui.input(|input| input.stable_dt).min(0.1));
+                view.advance(ui.input(|input| input.unstable_dt).min(SLOWEST));
                 let period = Duration::from_millis(1000 / FILM_RATE);
                 ui.request_repaint_after(period);
             }
@@ -276,7 +281,12 @@ impl TransportPage {
                 let inner = egui::Frame::new().inner_margin(Margin::symmetric(18, 14));
                 egui::CentralPanel::default()
                     .frame(inner.fill(palette.backdrop))
-                    .show(ui, |ui| strip::pictures(ui, view, failure));
+                    .show(ui, |ui| {
+                        let scroll = ScrollArea::vertical()
+                            .id_salt("pictures")
+                            .auto_shrink(false);
+                        scroll.show(ui, |ui| strip::pictures(ui, view, failure));
+                    });
             }
         } else {
             loading(ui, self.failure.as_deref());
@@ -288,28 +298,48 @@ impl TransportPage {
         end
     }
 
-    fn header(&self, ui: &mut Ui) -> Option<PageEnd> {
+    fn header(&self, ui: &mut Ui, game: bool) -> Option<PageEnd> {
         let palette = theme::palette(ui);
+        let back = ("Back to the game", "Esc", PageEnd::Back);
+        let buttons = [("Worlds", "Choose another world.", PageEnd::Worlds)]
+            .into_iter()
+            .chain(game.then_some(back));
         let mut end = None;
         ui.horizontal(|ui| {
-            ui.label(RichText::new(self.name()).heading().color(palette.text));
-            let about = "untreated cells become treated ones";
-            ui.label(RichText::new(about).color(palette.muted));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if ui.button("Back to the game").on_hover_text("Esc").clicked() {
-                    end = Some(PageEnd::Back);
-                }
-                if ui
-                    .button("Worlds")
-                    .on_hover_text("Choose another world.")
-                    .clicked()
-                {
-                    end = Some(PageEnd::Worlds);
-                }
+            // Drawn from the left, which is the order of the keyboard.
+            let width: f32 = buttons
+                .clone()
+                .map(|(name, ..)| button_width(ui, name) + ui.spacing().item_spacing.x)
+                .sum();
+            let space = vec2(
+                (ui.available_width() - width).max(0.0),
+                ui.available_height(),
+            );
+            let left = Layout::left_to_right(Align::Center);
+            ui.allocate_ui_with_layout(space, left, |ui| {
+                ui.set_min_width(space.x);
+                let name = RichText::new(self.name()).heading().color(palette.text);
+                ui.add(Label::new(name).truncate());
+                let about = "untreated cells become treated ones";
+                ui.add(Label::new(RichText::new(about).color(palette.muted)).truncate());
             });
+            for (name, hint, leads_to) in buttons {
+                if ui.button(name).on_hover_text(hint).clicked() {
+                    end = Some(leads_to);
+                }
+            }
         });
         end
     }
+}
+
+/// How wide a button with this text is.
+fn button_width(ui: &Ui, text: &str) -> f32 {
+    let font = TextStyle::Button.resolve(ui.style());
+    let text = ui
+        .painter()
+        .layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
+    text.size().x + 2.0 * ui.spacing().button_padding.x
 }
 
 #[cfg(test)]

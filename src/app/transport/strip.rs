@@ -2,8 +2,8 @@
 
 use eframe::egui;
 use eframe::egui::{
-    Color32, Image, Rect, RichText, Sense, Slider, Stroke, StrokeKind, TextureHandle, Ui,
-    WidgetInfo, pos2, vec2,
+    Color32, Image, Rect, RichText, Sense, Slider, SliderClamping, Stroke, StrokeKind,
+    TextureHandle, Ui, WidgetInfo, pos2, vec2,
 };
 
 use driftless_transport::{Route, Source};
@@ -18,9 +18,10 @@ use crate::app::theme;
 /// Space between pictures, and below them for everything else, in points.
 const GAP: f32 = 14.0;
 const BELOW: f32 = 310.0;
-/// Largest and smallest side of a picture, and the largest of a state, in points.
+/// Smallest and largest side of a picture, and the longer one of a state, in points.
 const SIDES: [f32; 2] = [110.0, 460.0];
 const STATE: f32 = 120.0;
+const SMALLEST_STATE: f32 = 16.0;
 
 /// Draws the pictures and what belongs to them.
 pub(super) fn pictures(ui: &mut Ui, view: &mut View, failure: Option<&str>) {
@@ -29,6 +30,9 @@ pub(super) fn pictures(ui: &mut Ui, view: &mut View, failure: Option<&str>) {
         ui.label(RichText::new(why).color(palette.alert));
     }
     let Some(morph) = &view.morph else {
+        if failure.is_some() {
+            return;
+        }
         ui.label(RichText::new("The first picture is being made…").color(palette.muted));
         return;
     };
@@ -128,27 +132,33 @@ fn states(ui: &mut Ui, view: &View) -> Option<f32> {
     let textures = &view.pictures.strip;
     let last = textures.len().saturating_sub(1).max(1) as f32;
     let gap = 6.0;
-    let width = (ui.available_width() - gap * last) / (last + 1.0);
-    let side = width.clamp(16.0, STATE);
+    let space = (ui.available_width() - gap * last) / (last + 1.0);
+    let [height, width] = view.config().image.map(|side| side.max(1) as f32);
+    let longest = height.max(width);
+    let scale = (space / width).clamp(SMALLEST_STATE / longest, STATE / longest);
+    let size = vec2(width, height) * scale;
     let mut chosen = None;
     ui.horizontal(|ui| {
         // The states lie above their transport times.
-        let between = (ui.available_width() - side * (last + 1.0)) / last;
+        let between = (ui.available_width() - size.x * (last + 1.0)) / last;
         ui.spacing_mut().item_spacing.x = between.max(2.0);
         for (i, texture) in textures.iter().enumerate() {
             let tau = i as f32 / last;
-            let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::click());
+            let (rect, response) = ui.allocate_exact_size(size, Sense::click());
             let name = format!("State at τ = {tau:.2}");
             response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, &name));
             let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
             ui.painter().image(texture.id(), rect, uv, Color32::WHITE);
             let here = (view.tau - tau).abs() * last < 0.5;
-            let line = match (response.has_focus(), here || response.hovered()) {
-                (true, _) => Some(Stroke::new(2.0, palette.text)),
-                (false, true) => Some(Stroke::new(2.0, palette.accent)),
-                (false, false) => None,
+            let line = if response.has_focus() {
+                Some(palette.text)
+            } else if here {
+                Some(palette.accent)
+            } else {
+                response.hovered().then_some(palette.muted)
             };
-            if let Some(line) = line {
+            if let Some(colour) = line {
+                let line = Stroke::new(2.0, colour);
                 ui.painter().rect_stroke(rect, 3, line, StrokeKind::Outside);
             }
             if response.on_hover_text(name).clicked() {
@@ -165,6 +175,8 @@ fn scrubber(ui: &mut Ui, view: &mut View) {
         ui.spacing_mut().slider_width = ui.available_width();
         let slider = Slider::new(&mut view.tau, 0.0..=1.0)
             .step_by(0.01)
+            // Only what a person does is rounded: a film moves τ between the steps.
+            .clamping(SliderClamping::Edits)
             .show_value(false);
         let hint = "Transport time τ: 0 is where the flow starts, 1 where it ends. Left and right arrow \
                     keys.";
@@ -172,7 +184,7 @@ fn scrubber(ui: &mut Ui, view: &mut View) {
         slider.widget_info(|| {
             WidgetInfo::slider(true, f64::from(view.tau), "Transport time τ")
         });
-        if slider.changed() {
+        if slider.changed() || slider.dragged() {
             view.plays = None;
         }
     });

@@ -26,6 +26,7 @@ use super::view::Direction;
 use super::wish::{dose_warning, matching};
 use super::*;
 
+mod layout;
 mod worker;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -96,8 +97,12 @@ fn network(config: &TransportConfig) -> (TransportNetwork, BTreeMap<String, Var>
 
 /// Two cells of one plate, and one of the other.
 fn controls() -> Controls {
+    controls_of(&config())
+}
+
+fn controls_of(config: &TransportConfig) -> Controls {
     let picture = |start: usize| {
-        let len = config().picture_len();
+        let len = config.picture_len();
         (0..len).map(move |i| 40 + ((start + i * 7) % 90) as u8)
     };
     Controls {
@@ -107,9 +112,14 @@ fn controls() -> Controls {
 }
 
 fn bench() -> Bench {
-    let (network, _) = network(&config());
-    let transporter = Transporter::new(config(), network, Device::Cpu);
-    Bench::new(transporter, controls())
+    bench_of(config())
+}
+
+fn bench_of(config: TransportConfig) -> Bench {
+    let (network, _) = network(&config);
+    let controls = controls_of(&config);
+    let transporter = Transporter::new(config, network, Device::Cpu);
+    Bench::new(transporter, controls)
 }
 
 /// Writes the network and its cells into a checkpoint folder.
@@ -125,9 +135,10 @@ pub(in crate::app) fn write_checkpoint(folder: &Path) {
     controls().write(folder, &config).unwrap();
 }
 
-fn page(home: &Path) -> TransportPage {
+fn page(home: &Path, config: TransportConfig) -> TransportPage {
     let home = Some(home.to_path_buf());
-    TransportPage::with(Path::new("here"), home, Arc::new(|| {}), || Ok(bench())).unwrap()
+    let load = || Ok(bench_of(config));
+    TransportPage::with(Path::new("here"), home, Arc::new(|| {}), load).unwrap()
 }
 
 /// The page in a window without a graphics adapter.
@@ -138,12 +149,18 @@ struct TestPage {
 
 impl TestPage {
     fn new(home: &Path) -> Self {
+        Self::with(home, config(), WINDOW, 60)
+    }
+
+    /// The page of another network, in a window of a size that is drawn so often a second.
+    fn with(home: &Path, config: TransportConfig, size: Vec2, rate: u16) -> Self {
         let draw = |ui: &mut Ui, page: &mut TransportPage| {
-            page.ui(ui);
+            page.ui(ui, true);
         };
         let harness = Harness::builder()
-            .with_size(WINDOW)
-            .build_ui_state(draw, page(home));
+            .with_size(size)
+            .with_step_dt(1.0 / f32::from(rate))
+            .build_ui_state(draw, page(home, config));
         let mut page = Self {
             harness,
             written: Vec::new(),
@@ -247,6 +264,8 @@ fn search_finds_names_and_mechanisms() {
     page.harness.key_press(Key::Enter);
     page.step();
     assert_eq!(page.settle().wish.compound, Some(1));
+    // The keyboard goes on from there.
+    assert!(page.harness.get_by_label("Search drugs").is_focused());
 }
 
 #[test]
@@ -321,7 +340,7 @@ fn channels_and_greys_change_the_picture() {
     assert!(dna.pixels.iter().any(|p| p.b() > 0));
     page.click("Greys");
     let grey = shown(&page);
-    let same = |p: &egui::Color32| p.r() == p.g() && p.g() == p.b();
+    let same = |p: &Color32| p.r() == p.g() && p.g() == p.b();
     assert!(grey.pixels.iter().all(same));
     assert!(
         grey.pixels

@@ -136,9 +136,10 @@ pub(super) fn figure(dose: f32) -> String {
     }
 }
 
-/// Doses in equal ratios over the training range.
+/// Doses in equal ratios over the training range; a single one if that is all there is.
 pub(super) fn dose_series(config: &TransportConfig, count: usize) -> Vec<f32> {
     let [least, most] = config.doses;
+    let count = if most > least { count } else { 1 };
     let last = count.saturating_sub(1).max(1) as f32;
     let at = |i: usize| least * (most / least).powf(i as f32 / last);
     (0..count).map(at).collect()

@@ -77,6 +77,8 @@ pub(super) struct Navigation {
     picker: Option<WorldPicker>,
     /// The page of the transport network that was opened last.
     pub cells: Option<TransportPage>,
+    /// Whether the program was started for that page, and nobody has chosen a game since.
+    pub cells_first: bool,
     /// The page that makes clips of the world that it was opened for last.
     film: Option<FilmPage>,
     /// The page of the dataset that was opened last.
@@ -100,6 +102,7 @@ impl Navigation {
             page: None,
             picker: None,
             cells: None,
+            cells_first: false,
             film: None,
             browser: None,
             loading: None,
@@ -173,6 +176,7 @@ impl Navigation {
     pub fn open_picker(&mut self, current: &GameSession, resume: bool) -> Result<()> {
         self.screen = Screen::Worlds { resume };
         let playing = match &current.origin {
+            _ if self.cells_first => CurrentWorld::Nothing,
             Some(origin) => CurrentWorld::World(origin.folder.clone()),
             None => CurrentWorld::Simulator(current.world.name.clone()),
         };
@@ -225,7 +229,7 @@ impl Navigation {
         let page = self.cells.as_mut()?;
         CentralPanel::default()
             .frame(Fill::new().fill(theme::palette(ui).backdrop))
-            .show(ui, |ui| page.ui(ui))
+            .show(ui, |ui| page.ui(ui, !self.cells_first))
             .inner
     }
 

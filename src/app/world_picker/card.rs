@@ -38,6 +38,8 @@ pub(in super::super) enum CurrentWorld {
     World(PathBuf),
     /// The simulator of this name.
     Simulator(String),
+    /// Nobody plays: the program shows cells.
+    Nothing,
 }
 
 /// A world on the page.

@@ -122,12 +122,16 @@ impl Stage {
         self.play.release_all_input(&env.device.context);
     }
 
-    /// Returns from a page to the game.
+    /// Returns from a page to the game, or to the page of cells that the program was started for.
     pub fn close_page(&mut self, env: &mut Environment) {
         if !self.navigation.is_on_page() {
             return;
         }
         let resume = self.navigation.resumes();
+        if self.navigation.cells_first {
+            self.navigation.screen = Screen::Cells { resume };
+            return;
+        }
         self.navigation.screen = Screen::Game;
         if std::mem::take(&mut self.navigation.greets) {
             env.preferences.greet(&self.play.game.session.world.name);

@@ -80,6 +80,7 @@ impl Stage {
                     self.play.restart_with_scene(game);
                     env.preferences.welcome = false;
                     self.navigation.screen = Screen::Game;
+                    self.navigation.cells_first = false;
                 }
                 Ok(())
             }
@@ -135,6 +136,7 @@ impl Stage {
         }
         self.navigation.screen = Screen::Game;
         self.navigation.greets = false;
+        self.navigation.cells_first = false;
         if self.play.announce_shared(env) {
             return Ok(());
         }

@@ -70,3 +70,28 @@ fn damaged_checkpoint_of_cells_says_why() {
         Screen::Worlds { resume: false }
     );
 }
+
+#[test]
+fn whoever_asked_for_cells_stays_with_them() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("cells");
+    std::fs::create_dir(&folder).unwrap();
+    write_checkpoint(&folder);
+    let first = FirstPage::Cells(folder);
+    let config = UserConfig::default();
+    let Some(mut window) = open_window(learned("pong"), home.path(), config, SIZE, first) else {
+        return;
+    };
+    let screen = |window: &TestWindow| window.state().stage.navigation.screen.clone();
+    let cells = screen(&window);
+    assert!(matches!(cells, Screen::Cells { .. }));
+    // Nobody has asked for the game behind the page.
+    assert!(window.query_by_label("Back to the game").is_none());
+    press(&mut window, Key::Escape);
+    assert_eq!(screen(&window), cells);
+    click(&mut window, "Worlds");
+    assert!(matches!(screen(&window), Screen::Worlds { .. }));
+    window.get_by_label("Back to the cells");
+    press(&mut window, Key::Escape);
+    assert_eq!(screen(&window), cells);
+}
