@@ -168,17 +168,19 @@ fn replace_with(
     to: &Path,
 ) -> Result<()> {
     let path = folder.join(file);
-    let lines = captions::read_file(folder)?.into_iter();
+    let lines = captions::read_file(folder, file)?.into_iter();
     let (own, mut kept): (Vec<_>, Vec<_>) = lines.partition(|line| line.file == file);
     if !parts.is_empty() {
-        let said: Vec<ClipCaption> = captions::read(folder)?.unwrap_or_default();
+        let said = captions::read_of(folder, file)?;
         let episode = Episode::read(&path)?;
         check_parts(&path, parts, episode.frames())?;
         for range in parts {
             let part = unused_path(&part_path(&path, range));
             episode.part(range.clone()).write(&part)?;
-            let within = said.iter().filter(|line| line.file == file);
-            kept.extend(within.filter_map(|line| moved_into(line, range, &part)));
+            kept.extend(
+                said.iter()
+                    .filter_map(|line| moved_into(line, range, &part)),
+            );
             change.created.push(part);
         }
     }

@@ -195,6 +195,29 @@ fn failed_change_leaves_no_parts() {
 }
 
 #[test]
+fn damaged_episode_is_in_nobodys_way() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("game");
+    std::fs::create_dir(&folder).unwrap();
+    dataset(&folder);
+    std::fs::write(folder.join("b.npz"), b"PK").unwrap();
+    let change = cut(&folder, "a.npz", 1..3).unwrap();
+    let lines = std::fs::read_to_string(folder.join(CAPTIONS)).unwrap();
+    assert!(
+        lines.contains("a_1-2.npz") && lines.contains("b.npz"),
+        "{lines}"
+    );
+    change.undo().unwrap();
+    split(&folder, "a.npz", 2).unwrap();
+    hold_out(&folder, "a_0-1.npz", &root.path().join("val")).unwrap();
+    // What needs it says which it is.
+    let error = cut(&folder, "b.npz", 0..1).unwrap_err().to_string();
+    assert!(error.contains("b.npz"), "{error}");
+    remove(&folder, "b.npz").unwrap();
+    assert_eq!(Dataset::read(&folder).unwrap().episodes.len(), 1);
+}
+
+#[test]
 fn captions_are_added_after_a_line_without_end() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("game");
@@ -207,7 +230,7 @@ fn captions_are_added_after_a_line_without_end() {
     std::fs::write(&path, text.trim_end()).unwrap();
     dataset(&folder);
     hold_out(&folder, "b.npz", &other).unwrap();
-    let files: Vec<String> = captions::read_file(&other)
+    let files: Vec<String> = captions::read_file(&other, "b.npz")
         .unwrap()
         .into_iter()
         .map(|line| line.file)

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::Episode;
 use super::dataset::{DatasetInfo, episode_files, read_episodes};
-use crate::text::printable;
+use crate::layout::array::AXES;
+use crate::text::{counted, printable, rounded};
 use crate::{AxisSpec, Result};
 
 /// The summary of an episode or a dataset.
@@ -163,11 +164,12 @@ impl fmt::Display for EpisodeSummary {
             1 => write!(f, "episode")?,
             count => write!(f, "{count} episodes")?,
         }
-        writeln!(f, " of {} frames, {height}×{width}", self.frames)?;
+        let frames = counted(self.frames, "frame");
+        writeln!(f, " of {frames}, {height}×{width}")?;
         let counts = self.action_counts.iter();
         let counts: Vec<String> = counts.map(|(a, n)| format!("{a}: {n}")).collect();
         writeln!(f, "actions  {}", counts.join(", "))?;
-        write!(f, "reward   {}", self.reward)?;
+        write!(f, "reward   {}", rounded(self.reward))?;
         for (name, shape) in &self.extras {
             write!(f, "\nextra    {} {shape:?}", printable(name))?;
         }
@@ -216,9 +218,12 @@ impl fmt::Display for DatasetSummary {
             let axes: Vec<String> = axes.iter().map(axis_text).collect();
             writeln!(f, "axes     {}", axes.join(", "))?;
         }
-        write!(f, "reward   {}", self.reward)?;
-        if !self.extras.is_empty() {
-            write!(f, "\nextras   {}", printable(&self.extras.join(", ")))?;
+        write!(f, "reward   {}", rounded(self.reward))?;
+        // The axes have a line of their own.
+        let extras = self.extras.iter().map(String::as_str);
+        let extras: Vec<&str> = extras.filter(|name| *name != AXES).collect();
+        if !extras.is_empty() {
+            write!(f, "\nextras   {}", printable(&extras.join(", ")))?;
         }
         Ok(())
     }
@@ -288,6 +293,24 @@ mod tests {
         assert_eq!(json["name"], "Tiny");
         assert_eq!(json["action_counts"], serde_json::json!([2, 3]));
         assert_eq!(json["episode_frames"], serde_json::json!([2, 3]));
+    }
+
+    #[test]
+    fn axes_are_named_once_and_rewards_are_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let info = INFO.replace(r#""actions""#, r#""axes": [{"name": "wheel"}], "actions""#);
+        std::fs::write(folder.path().join("dataset.json"), info).unwrap();
+        let mut episode = episode(&[0, 1, 1]);
+        episode.rewards = vec![0.1, 0.2, 0.4];
+        let axes = ExtraArray {
+            shape: vec![3, 1],
+            values: vec![0.0; 3],
+        };
+        episode.extras.insert(AXES.to_owned(), axes);
+        episode.write(&folder.path().join("a.npz")).unwrap();
+        let text = summarize(folder.path()).unwrap().to_string();
+        assert!(text.contains("axes     wheel (-1 to 1)"), "{text}");
+        assert!(text.ends_with("reward   0.7\nextras   height"), "{text}");
     }
 
     #[test]

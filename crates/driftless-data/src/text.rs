@@ -1,4 +1,4 @@
-//! Text from files on its way to a terminal.
+//! Text on its way to a terminal or a window: what comes from files, numbers, plurals.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,30 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 /// As [`printable`], but lines stay lines.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_harmful(c))
+}
+
+/// `1 episode`, `2 episodes`.
+pub fn counted(count: usize, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
+/// A number to be read: with up to four digits that count, and no fewer than those before the point.
+pub fn rounded(value: f64) -> String {
+    const DIGITS: f64 = 4.0;
+    const MOST_DECIMALS: f64 = 12.0;
+    // Adding 0 makes -0 a 0.
+    let value = value + 0.0;
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let before_point = value.abs().log10().floor() + 1.0;
+    let decimals = (DIGITS - before_point).clamp(0.0, MOST_DECIMALS) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.split_once('.') {
+        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        None => text,
+    }
 }
 
 fn escaped(text: &str, harmful: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -57,5 +81,23 @@ mod tests {
         assert_eq!(printable_lines("a\nb\tc"), "a\nb\\tc");
         assert_eq!(one_line("a\r\nb\nc\x07"), r"a b c\u{7}");
         assert!(matches!(printable("Pong ü"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn numbers_have_four_digits_or_are_whole() {
+        for (value, expected) in [
+            (0.1 + 0.2, "0.3"),
+            (-12.345_678_9, "-12.35"),
+            (0.001_234_56, "0.001235"),
+            (0.999_99, "1"),
+            (1_234_567.4, "1234567"),
+            (100.0, "100"),
+            (-0.0, "0"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(rounded(value), expected);
+        }
+        assert_eq!(counted(1, "frame"), "1 frame");
+        assert_eq!(counted(0, "frame"), "0 frames");
     }
 }

@@ -2,8 +2,9 @@
 
 use eframe::egui::{Button, ComboBox, RichText, ScrollArea, TextEdit, Ui};
 
+use driftless_data::text::counted;
+
 use super::Asked;
-use super::list::counted;
 use super::view::View;
 use crate::app::theme;
 use crate::app::widgets::progress_bar;
