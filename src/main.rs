@@ -4,6 +4,7 @@
 
 mod commands;
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -97,8 +98,27 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+/// The arguments with the subcommand before options like -q that precede it: there they would be those of `play`, which
+/// no subcommand may follow.
+fn subcommand_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_message = |argument: &&OsString| {
+        let text = argument.to_string_lossy();
+        let letters = text.strip_prefix('-').unwrap_or_default();
+        let is_short = !letters.is_empty() && letters.chars().all(|c| "qv".contains(c));
+        is_short || matches!(&*text, "--quiet" | "--verbose")
+    };
+    let before = arguments.iter().skip(1).take_while(is_message).count();
+    let is_option = |argument: &OsString| argument.to_string_lossy().starts_with('-');
+    if let Some(moved) = arguments.get_mut(1..before + 2)
+        && moved.last().is_some_and(|last| !is_option(last))
+    {
+        moved.rotate_right(1);
+    }
+    arguments
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(subcommand_first(std::env::args_os().collect()));
     let filter = tracing_subscriber::EnvFilter::try_from_env("DRIFTLESS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.log_filter()));
     tracing_subscriber::fmt()
@@ -140,6 +160,31 @@ fn main() -> ExitCode {
             let error = error.to_string().replace('\n', " ");
             eprintln!("{ERROR_PREFIX}{}", printable(&error));
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_chosen_before_and_after_the_subcommand() {
+        let parse = |line: &str| {
+            let arguments = line.split(' ').map(OsString::from).collect();
+            Cli::try_parse_from(subcommand_first(arguments))
+        };
+        for line in ["driftless -q worlds", "driftless worlds --quiet"] {
+            let cli = parse(line).ok().unwrap();
+            assert!(cli.quiet && matches!(cli.command, Some(Command::Worlds(_))));
+        }
+        let cli = parse("driftless -v -v worlds").ok().unwrap();
+        assert_eq!(cli.verbose, 2);
+        let cli = parse("driftless -vv --checkpoint pong").ok().unwrap();
+        assert!(cli.verbose == 2 && cli.command.is_none());
+        assert!(parse("driftless -q").ok().unwrap().quiet);
+        for line in ["driftless --steps 2 worlds", "driftless -q -v worlds"] {
+            assert!(parse(line).is_err(), "{line}");
         }
     }
 }

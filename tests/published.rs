@@ -15,7 +15,7 @@ use common::path_str;
 use driftless::workspace::published::Published;
 use driftless_data::Episode;
 use driftless_engine::{DeviceChoice, GpuSource};
-use program::{failure, root, success};
+use program::{driftless, failure, root, success};
 use tempfile::TempDir;
 
 /// DIAMOND's agent with random weights of `driftless-diamond`'s tests, under a game's name.
@@ -32,7 +32,10 @@ fn diamond_replays_bit_for_bit() {
     let (agent, first) = (diamond(&folder), folder.path().join("first.npz"));
     let (agent, first) = (path_str(&agent), path_str(&first));
     let play = ["play", "--checkpoint", agent, "--headless", "--frames", "6"];
-    success(&[&play[..], &["--out", first]].concat());
+    let output = driftless(&[&play[..], &["--out", first]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let hint = format!("driftless replay {first} --checkpoint {agent}");
+    assert!(output.status.success() && said.contains(&hint), "{said}");
     let report = success(&["replay", first, "--checkpoint", agent]);
     assert!(report.contains("7 of 7 frames are identical"), "{report}");
     // From the frames of another session, with another sampler on other threads.
@@ -65,6 +68,22 @@ fn diamond_says_what_it_has_not() {
     let play = [&play[..], &["--out", path_str(&out)]].concat();
     let message = failure(&[&play[..], &["--clip", "0"]].concat());
     assert!(message.contains("holds no starting clips"), "{message}");
+    for (option, value, expected) in [
+        ("--solver", "shortcut", "expected euler or heun"),
+        (
+            "--path",
+            "cosine",
+            "--path: the sampler of DIAMOND pong has no",
+        ),
+    ] {
+        let output = driftless(&[&play[..], &[option, value]].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && message.contains(expected),
+            "{message}"
+        );
+        assert!(!out.exists());
+    }
     let message = failure(&[&play[..], &["--clip", "none.png", "--device", "cuda"]].concat());
     assert!(
         message.contains("pong.pt is computed on the CPU or through wgpu"),
@@ -184,7 +203,7 @@ fn oasis_is_described_and_measured() {
     assert_eq!(json["latent"], serde_json::json!([18, 32, 16]));
     let bench = ["bench", "--checkpoint", world, "--steps", "2"];
     let report = success(&[&bench[..], &["--frames", "2", "--threads", "1"]].concat());
-    assert!(report.contains("2 steps, 1 threads: "), "{report}");
+    assert!(report.contains("2 steps, 1 thread: "), "{report}");
 }
 
 #[test]
@@ -302,7 +321,7 @@ fn dreamer_is_described_and_measured() {
     assert_eq!(json["latent"], serde_json::json!([4, 6]));
     let bench = ["bench", "--checkpoint", world, "--steps", "2"];
     let report = success(&[&bench[..], &["--frames", "2", "--threads", "1"]].concat());
-    assert!(report.contains("2 steps, 1 threads: "), "{report}");
+    assert!(report.contains("2 steps, 1 thread: "), "{report}");
 }
 
 #[test]

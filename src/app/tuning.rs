@@ -20,7 +20,7 @@ use super::widgets::{choices, section};
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams, SliderSpec, Solver};
 use driftless_sim::RANDOM_SEED_LIMIT;
 
-use crate::workspace::playable_world::PublishedSampler;
+use crate::workspace::sampler_options::ONLY_PUBLISHED;
 
 /// Room for the scroll bar, in points.
 const SCROLL_BAR: f32 = 10.0;
@@ -30,15 +30,7 @@ const MAX_PLANNED_FRAMES: usize = 2000;
 const STEPS: &str = "steps";
 const TOLERANCE: &str = "tolerance";
 const CONTEXT: &str = "context";
-const CONTEXT_SIGNAL: &str = "context_signal";
 const GUIDANCE: &str = "guidance";
-const SOLVER: &str = "solver";
-const CHURN: &str = "churn";
-const TEMPERATURE: &str = "temperature";
-const SIGMA_MAX: &str = "sigma_max";
-const SIGMA_MIN: &str = "sigma_min";
-const RHO: &str = "rho";
-const HOP: &str = "hop";
 const RECALL: &str = "recall";
 
 /// The Tuning panel.
@@ -180,18 +172,12 @@ impl TuningPanel {
 
     /// Whether the world and the solver use a parameter.
     fn is_used(&self, spec: &ParamSpec, limits: &SamplerLimits) -> bool {
-        let of_edm = [SIGMA_MAX, SIGMA_MIN, RHO, SOLVER, STEPS, CHURN, TEMPERATURE];
-        let of_windows = [STEPS, CONTEXT_SIGNAL, CONTEXT, HOP, TEMPERATURE];
-        match limits.published {
-            Some(PublishedSampler::Edm) => return of_edm.contains(&spec.name),
-            Some(PublishedSampler::Ddim { .. } | PublishedSampler::Shortcut { .. }) => {
-                return of_windows.contains(&spec.name);
-            }
-            None => {}
+        if let Some(sampler) = limits.published {
+            return sampler.params().contains(&spec.name);
         }
         let adaptive = self.settings.params.solver == Solver::Adaptive;
         match spec.name {
-            SIGMA_MAX | SIGMA_MIN | RHO | HOP => false,
+            name if ONLY_PUBLISHED.contains(&name) => false,
             STEPS => !adaptive,
             TOLERANCE => adaptive,
             GUIDANCE => limits.guidance,
@@ -206,8 +192,10 @@ impl TuningPanel {
         match &spec.kind {
             ParamKind::Choice(choices) => {
                 let offered = |index: &usize| {
-                    let solvers = [Solver::Euler, Solver::Heun].map(|solver| solver as usize);
-                    limits.published.is_none() || solvers.contains(index)
+                    let among = |solvers: &[Solver]| solvers.iter().any(|s| *s as usize == *index);
+                    limits
+                        .published
+                        .is_none_or(|sampler| among(sampler.solvers()))
                 };
                 let indices = (0..choices.len()).filter(offered).map(|index| index as f64);
                 let indices: Vec<_> = indices.collect();
@@ -386,6 +374,7 @@ mod tests {
     use super::settings::tests::settings;
     use super::*;
     use crate::app::tests::world;
+    use crate::workspace::playable_world::PublishedSampler;
 
     #[test]
     fn world_limits_steps_and_context() {
@@ -411,32 +400,24 @@ mod tests {
         };
         let (window, k_max) = (32, 8);
         for sampler in [
+            PublishedSampler::Edm,
             PublishedSampler::Ddim { window },
             PublishedSampler::Shortcut { window, k_max },
         ] {
-            let of_windows = [STEPS, CONTEXT_SIGNAL, CONTEXT, TEMPERATURE, HOP];
-            assert_eq!(used(Some(sampler)), of_windows);
+            let mut names = used(Some(sampler));
+            let mut expected = sampler.params().to_vec();
+            names.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(names, expected);
         }
-        let edm = used(Some(PublishedSampler::Edm));
-        assert!(edm.contains(&SIGMA_MAX) && !edm.contains(&HOP) && !edm.contains(&CONTEXT));
         let own = used(None);
-        assert!(own.contains(&CONTEXT) && !own.contains(&HOP) && !own.contains(&RHO));
+        assert!(own.contains(&CONTEXT));
+        assert!(ONLY_PUBLISHED.iter().all(|name| !own.contains(name)));
     }
 
     #[test]
     fn special_parameters_exist() {
-        let published = [
-            SOLVER,
-            CHURN,
-            TEMPERATURE,
-            SIGMA_MAX,
-            SIGMA_MIN,
-            RHO,
-            CONTEXT_SIGNAL,
-            HOP,
-        ];
-        let of_flow = [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL];
-        for name in of_flow.into_iter().chain(published) {
+        for name in [STEPS, TOLERANCE, CONTEXT, GUIDANCE, RECALL] {
             assert!(PARAMS.iter().any(|spec| spec.name == name), "{name}");
         }
     }

@@ -41,7 +41,7 @@ use serde::Serialize;
 use driftless::workspace::world_file::OpenedWorld;
 use driftless::workspace::{IncludedWorlds, PlayableWorld, WorldNames};
 use driftless::{Error, Result, app, interrupt};
-use driftless_data::text::{printable, printable_lines};
+use driftless_data::text::{counted, printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::DeviceChoice;
 use driftless_model::checkpoint::read_config;
@@ -92,10 +92,7 @@ fn wrote(out: &Path, next: &str) {
 
 /// A number of episodes, in words.
 fn episodes(number: usize) -> String {
-    match number {
-        1 => "1 episode".to_owned(),
-        n => format!("{n} episodes"),
-    }
+    counted(number, "episode")
 }
 
 /// A path or a name as an argument for a shell.

@@ -54,8 +54,8 @@ pub struct Args {
     /// Replace the file of --record or --out if it exists.
     #[arg(long, help_heading = RECORDING)]
     overwrite: bool,
-    /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). In the window, your keys
-    /// take over when they run out or when you press one. Headless, the idle action follows; without a
+    /// Actions to play: lines `NAME` or `NAME FRAMES`, or an episode (.npz). A name may have spaces, and stand in
+    /// double quotes. In the window, your keys take over when they run out or when you press one. Headless, the idle action follows; without a
     /// file, and without a game in the world's file, random actions are held for a while each.
     #[arg(long, value_name = "FILE", help_heading = RECORDING)]
     actions: Option<PathBuf>,
@@ -114,6 +114,7 @@ pub fn run(mut args: Args) -> Result<()> {
             }
         }
     };
+    args.sampler.check(&game)?;
     if let Some(shared) = &mut game.game {
         // Options count for all of its frames.
         *shared = Arc::new(shared.with_params(|own| args.sampler.params(own))?);
@@ -266,10 +267,21 @@ fn play_headless(args: &Args, game: &PlayableWorld, frames: usize, out: &Path) -
     )?;
     let next = if is_episode(out) {
         let file = super::shell_word(out);
-        format!("replay it with: driftless replay {file}")
+        let world = world_to_name(args, game);
+        let world = world.map(|world| format!(" --checkpoint {}", super::shell_word(world)));
+        let world = world.unwrap_or_default();
+        format!("replay it with: driftless replay {file}{world}")
     } else {
         format!("{frames} frames of {}", world.name)
     };
     super::wrote(out, &next);
     Ok(())
+}
+
+/// The world that `replay` has to be told: any that was named, unless it is the included one that it finds by itself.
+fn world_to_name<'a>(args: &'a Args, game: &PlayableWorld) -> Option<&'a Path> {
+    let named = args.checkpoint.as_deref()?;
+    let folder = game.origin.as_ref().map(|origin| &origin.folder);
+    let found = super::included_world(&game.world.name);
+    (folder.is_none() || folder != found.as_ref()).then_some(named)
 }

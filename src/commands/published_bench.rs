@@ -6,6 +6,7 @@ use std::time::Instant;
 use driftless::Result;
 use driftless::workspace::published::{Published, diamond, dreamer, oasis};
 use driftless_data::Action;
+use driftless_data::text::counted;
 use driftless_diamond::EdmParams;
 use driftless_dreamer::Dreamer;
 use driftless_engine::{DeviceOptions, GpuSource, SamplerParams};
@@ -203,7 +204,9 @@ impl PublishedReport {
             let rate = 1000.0 / frame.median_ms;
             let digits = if rate < 1.0 { 3 } else { 1 };
             text += &format!(
-                "\n{steps} steps, {threads} threads: {:.1} ms a frame, {rate:.digits$} frames/s",
+                "\n{}, {}: {:.1} ms a frame, {rate:.digits$} frames/s",
+                counted(*steps, "step"),
+                counted(*threads, "thread"),
                 frame.median_ms
             );
         }

@@ -56,7 +56,7 @@ pub struct Args {
     /// Simulator to record.
     #[arg(long, value_enum)]
     world: World,
-    /// Frames in total; the last episode is cut short. Needed for all simulators but cells.
+    /// Frames in total, 2 or more; the last episode is cut short. Needed for all simulators but cells.
     #[arg(long, value_name = "N", required_if_eq_any = SimulatorKind::ALL.map(|kind| ("world", kind.name())))]
     frames: Option<usize>,
     /// Treated cells of each drug and dose on each plate (cells).

@@ -19,9 +19,9 @@ use super::hub::HubArgs;
 pub struct Args {
     /// Session (.npz) written by `play --record` or `play --headless --out`.
     file: PathBuf,
-    /// Checkpoint folder, published checkpoint (.pt, .safetensors, or hf:OWNER/NAME), or name of an included world [default: the
-    /// included world that the session was recorded in].
-    #[arg(long, value_name = "DIR|NAME")]
+    /// Checkpoint folder, a world's .driftless file, published checkpoint (.pt, .safetensors, or hf:OWNER/NAME), or
+    /// name of an included or a saved world [default: the included world that the session was recorded in].
+    #[arg(long, value_name = "DIR|FILE|NAME")]
     checkpoint: Option<PathBuf>,
     #[command(flatten)]
     hub: HubArgs,
@@ -139,7 +139,7 @@ fn learned(args: &Args, recording: &RecordedSession) -> Result<(Box<dyn Player>,
         (Some(world), _) => super::checkpoint(world)?,
         (None, Some(name)) => super::included_world(name).ok_or_else(|| {
             let what = format!(
-                "was recorded in {name}, which is not an included world: name its folder with --checkpoint"
+                "was recorded in {name}, which is not an included world: say where it is with --checkpoint"
             );
             Error::invalid(&args.file, what)
         })?,

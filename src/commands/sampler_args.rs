@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use driftless::Result;
+use driftless::workspace::PlayableWorld;
 use driftless_engine::{PARAMS, ParamKind, ParamSpec, SamplerParams};
 
 const HEADING: &str = "Sampler (a world may have other defaults)";
@@ -25,6 +26,15 @@ impl SamplerArgs {
     /// The seed where nothing else has one.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or_default()
+    }
+
+    /// Refuses options that the world's sampler does not have.
+    ///
+    /// # Errors
+    /// Returns an error that names the option and what the world has instead.
+    pub fn check(&self, world: &PlayableWorld) -> Result<()> {
+        let mut given = self.options.given.iter();
+        given.try_for_each(|(spec, value)| world.check_option(spec, *value))
     }
 
     /// The parameters `own` of a world with those given on the command line, checked.

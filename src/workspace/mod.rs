@@ -17,6 +17,7 @@
 //! - [`save`]: saves a run's checkpoint as a named world.
 //! - [`background_export`]: writes frames to a file in the background.
 //! - [`playable_world`]: a playable world, learned or simulated.
+//! - [`sampler_options`]: which parameters of the sampler a world has.
 //! - [`published`]: a playable world in somebody else's published checkpoint.
 //! - [`world_file`]: a world as one file to share.
 //! - [`world_names`]: finds worlds by name, and suggests one for a wrong name.
@@ -34,6 +35,7 @@ pub mod published;
 pub mod recording;
 pub mod recovery;
 pub mod run_log;
+pub mod sampler_options;
 pub mod save;
 pub mod starting_clip;
 pub mod world_file;

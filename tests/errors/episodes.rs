@@ -155,8 +155,9 @@ fn unbounded_recordings_are_refused_first() {
     for (arguments, expected) in [
         (
             ["--frames", &huge],
-            "frames is 18446744073709551615, expected 1 to 1000000000",
+            "frames is 18446744073709551615, expected 2 to 1000000000",
         ),
+        (["--frames", "1"], "frames is 1, expected 2 to 1000000000"),
         (
             ["--episode-frames", "1000000000000"],
             "episode-frames is 1000000000000, expected 2 to 100000",

@@ -93,15 +93,15 @@ pub struct RecordingManifest {
 /// the recording by returning `false`.
 ///
 /// # Errors
-/// Returns an error if the plan has no frames or episodes of fewer than 2, if `out` is not empty, if
-/// it cannot be written, or if `tick` cancels ([`driftless_data::Error::Interrupted`]).
+/// Returns an error if the plan has fewer than 2 frames or episodes of fewer, if `out` is not empty, if it
+/// cannot be written, or if `tick` cancels ([`driftless_data::Error::Interrupted`]).
 pub fn record(
     plan: &RecordingPlan,
     out: &Path,
     tick: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<RecordingManifest> {
     for (name, value, least, most) in [
-        ("frames", plan.frames, 1, MAX_FRAMES),
+        ("frames", plan.frames, MIN_EPISODE_FRAMES, MAX_FRAMES),
         (
             "episode-frames",
             plan.episode_frames,
