@@ -107,6 +107,10 @@ fn what_cannot_be_captured_is_said_before_the_work() {
         &["--window", "Doom", "--keys", "Up"],
         "no window is called `Doom`",
     );
+    refused(
+        &["--window", "", "--keys", "Up"],
+        "the title of the window is empty",
+    );
     let maze = ["--window", "Driftless"];
     refused(
         &[&maze[..], &["--keys", "Upp"]].concat(),

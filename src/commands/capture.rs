@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use driftless::workspace::UserPaths;
+use driftless::workspace::{UserPaths, frame_size};
 use driftless::{ERROR_PREFIX, Result, interrupt};
 use driftless_capture::{
     Activity, CaptureActions, CapturePlan, CaptureReport, CaptureSource, Captured, ChosenKey, Crop,
-    EPISODE_FRAMES, Key, Marker, SourceOptions, SystemClock, WindowInfo, choose, finish, keys_of,
-    learn_keys, open, record, windows,
+    EPISODE_FRAMES, Key, Marker, SourceOptions, SystemClock, WindowInfo, choose, count_down,
+    finish, keys_of, learn_keys, open, record, windows,
 };
-use driftless_data::text::printable;
+use driftless_data::text::{counted, printable};
 
 use super::import::{frame_rate, size};
 use super::progress::{Progress, is_quiet};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "KEYS", required_unless_present_any = ["list", "learn_keys", "actions"])]
     keys: Option<String>,
     /// Record the keys that are pressed in the window during so many seconds before the capture.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "keys")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_hyphen_values = true, conflicts_with = "keys")]
     learn_keys: Option<Duration>,
     /// Map from keys to actions (TOML or .json; docs/data.md), for example the actions.toml of an earlier capture
     /// [default: each combination of keys that occurs is an action].
@@ -41,13 +41,14 @@ pub struct Args {
     #[arg(long)]
     mouse: bool,
     /// Frames per second.
-    #[arg(long, value_name = "N", default_value = "15", value_parser = frame_rate)]
+    #[arg(long, value_name = "N", default_value = "15", value_parser = frame_rate, allow_hyphen_values = true)]
     fps: f32,
-    /// Height and width of the recorded frames, for example 64x48, or 64 for a square; area-averaged.
-    #[arg(long, value_name = "HxW", default_value = "64x64", value_parser = size)]
+    /// Height and width of the recorded frames, for example 64x48, or 64 for a square; area-averaged. The presets
+    /// train frames whose sides are multiples of 16.
+    #[arg(long, value_name = "HxW", default_value = "64x64", value_parser = size, allow_hyphen_values = true)]
     size: [usize; 2],
     /// The part of the window to record: left, top, width and height in pixels [default: all of it].
-    #[arg(long, value_name = "X,Y,W,H", value_parser = crop)]
+    #[arg(long, value_name = "X,Y,W,H", value_parser = crop, allow_hyphen_values = true)]
     crop: Option<Crop>,
     /// Dataset folder to write, new or empty.
     #[arg(long, value_name = "DIR", required_unless_present = "list")]
@@ -56,10 +57,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Stop after so many seconds of captured play [default: when the stop key is pressed, or Ctrl-C].
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_hyphen_values = true)]
     seconds: Option<Duration>,
     /// Wait so many seconds before the first frame.
-    #[arg(long, value_name = "S", default_value = "3", value_parser = countdown)]
+    #[arg(long, value_name = "S", default_value = "3", value_parser = countdown, allow_hyphen_values = true)]
     countdown: u16,
     /// Key that stops the capture, in any window.
     #[arg(long, value_name = "KEY", default_value = "F12")]
@@ -85,11 +86,21 @@ struct WindowLine<'a> {
     process: &'a str,
 }
 
+/// What was captured as `--json` prints it.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    /// Why the capture is over.
+    end: String,
+    #[serde(flatten)]
+    report: &'a CaptureReport,
+}
+
 /// Captures a window, or lists the windows.
 ///
 /// # Errors
 /// Returns an error, before anything is recorded, if there is no display, no such window or key, if the crop is not
-/// inside the window, or if the folder is not empty; and if nothing was captured or it cannot be written.
+/// inside the window, if the folder is not empty, or if the stop key is pressed; and if nothing was captured or it
+/// cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     if args.list {
         return list(args.json);
@@ -130,15 +141,22 @@ pub fn run(args: &Args) -> Result<()> {
     interrupt::watch();
     let mut sign = ScreenSign::new(options.window.id, args.no_frame);
     if let Some(length) = args.learn_keys {
-        plan.keys = learn(&mut options, length, &mut sign)?;
+        plan.keys = learn(&mut options, length, &args.stop_key, &mut sign)?;
     }
     plan.check()?;
+    if let Some(remark) = frame_size::remark(plan.size) {
+        say(&remark);
+    }
     let mut source = open(&options)?;
     let captured = capture(source.as_mut(), &plan, args, &mut sign)?;
     drop((source, sign));
     let report = write(&captured, &plan)?;
     if args.json {
-        super::print_json(&report)
+        let end = captured.end.to_string();
+        super::print_json(&Outcome {
+            end,
+            report: &report,
+        })
     } else {
         super::print(&summary(&report, &captured, &plan))
     }
@@ -207,6 +225,7 @@ impl ScreenSign {
 fn learn(
     options: &mut SourceOptions,
     length: Duration,
+    stop_key: &str,
     sign: &mut ScreenSign,
 ) -> Result<Vec<ChosenKey>> {
     let hotkeys = [options.stop_key, options.pause_key];
@@ -215,7 +234,7 @@ fn learn(
         .collect();
     let mut source = open(options)?;
     say(&format!(
-        "play for {} s in the window `{}`: the keys that you press are recorded later",
+        "play for {} s in the window `{}`: the keys that you press are recorded later; {stop_key} stops",
         length.as_secs_f32(),
         options.window.title
     ));
@@ -230,7 +249,7 @@ fn learn(
                     "click into this window, and press the keys of the game"
                 }
             };
-            what.to_owned()
+            format!("{what}; {stop_key} stops")
         });
         !interrupt::requested()
     })?;
@@ -266,7 +285,7 @@ fn capture(
         args.pause_key,
         args.stop_key
     ));
-    count_down(args.countdown, sign)?;
+    wait(source, args, sign)?;
     let total = plan
         .length
         .map_or(0.0, |length| length.as_secs_f32() * plan.fps);
@@ -301,23 +320,31 @@ fn capture(
     Ok(captured)
 }
 
-/// Waits, and says how long it still waits.
-fn count_down(seconds: u16, sign: &mut ScreenSign) -> Result<()> {
-    let start = Instant::now();
-    for left in (1..=seconds).rev() {
-        say(&format!("{left} …"));
-        sign.last = None;
-        sign.show(Activity::Unfocused, || {
-            format!("recording begins in {left} s")
-        });
-        let until = Duration::from_secs((seconds - left + 1).into());
-        while start.elapsed() < until {
-            if interrupt::requested() {
-                return Err(driftless_data::Error::Interrupted.into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
+/// Waits before the first frame, and says how long it still waits.
+fn wait(source: &mut dyn CaptureSource, args: &Args, sign: &mut ScreenSign) -> Result<()> {
+    let length = Duration::from_secs(args.countdown.into());
+    let mut said = None;
+    let mut watch = |left: Duration, paused: bool| {
+        let seconds = left.as_secs_f32().ceil() as u64;
+        if said != Some(seconds) {
+            say(&format!("{seconds} …"));
+            said = Some(seconds);
         }
-    }
+        let activity = if paused {
+            Activity::Paused
+        } else {
+            Activity::Unfocused
+        };
+        sign.show(activity, || {
+            let goes_on = if paused { ", once it goes on" } else { "" };
+            format!(
+                "recording begins in {seconds} s{goes_on}; {} pauses, {} stops",
+                args.pause_key, args.stop_key
+            )
+        });
+        !interrupt::requested()
+    };
+    count_down(source, &SystemClock::start(), length, &mut watch)?;
     Ok(())
 }
 
@@ -336,15 +363,17 @@ fn summary(report: &CaptureReport, captured: &Captured, plan: &CapturePlan) -> S
     let late = report.lateness_ms;
     let mut lines = vec![
         format!(
-            "{}; {} frames in {}, {}",
+            "{}; {} in {}, {}",
             captured.end,
-            report.frames,
+            counted(report.frames, "frame"),
             super::episodes(report.episodes.len()),
             plan.out.display()
         ),
         format!(
-            "{} frames lost; frames were {:.1} ms late on average, 99 % of them less than {:.1} ms",
-            report.lost_frames, late.mean, late.p99
+            "{} lost; frames were {:.1} ms late on average, 99 % of them less than {:.1} ms",
+            counted(report.lost_frames, "frame"),
+            late.mean,
+            late.p99
         ),
     ];
     let total: usize = report.actions.iter().map(|action| action.frames).sum();

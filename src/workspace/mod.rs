@@ -7,6 +7,7 @@
 //! - [`included`]: the worlds included with the program.
 //! - [`library`]: lists the playable worlds and summarizes each.
 //! - [`starting_clip`]: a starting clip from an episode, an image or a video.
+//! - [`frame_size`]: which sizes of frames the presets train.
 //! - [`paths`]: the folders for the user's worlds, datasets and runs.
 //! - [`process`]: a child process: start, stop, and its error message if it fails.
 //! - [`background_task`]: a short job in a thread, with one result.
@@ -25,6 +26,7 @@
 pub mod background_export;
 pub mod background_run;
 pub mod background_task;
+pub mod frame_size;
 pub mod included;
 pub mod library;
 pub mod paths;

@@ -46,7 +46,7 @@ impl ChildProgram {
     /// # Errors
     /// Returns an error if the process or the thread that reads its stderr cannot be started.
     pub fn start(&self, arguments: &[OsString], input: Option<File>) -> Result<ChildProcess> {
-        self.spawn(low_priority(&self.0), arguments, input)
+        self.spawn(low_priority(&self.0), arguments, input, Stdio::null())
     }
 
     fn spawn(
@@ -54,6 +54,7 @@ impl ChildProgram {
         mut command: Command,
         arguments: &[OsString],
         input: Option<File>,
+        output: Stdio,
     ) -> Result<ChildProcess> {
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
             // One core stays free for the window.
@@ -64,7 +65,7 @@ impl ChildProgram {
         let mut child = command
             .args(arguments)
             .stdin(input.map_or_else(Stdio::null, Stdio::from))
-            .stdout(Stdio::null())
+            .stdout(output)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| Error::io(&self.0, e))?;
@@ -99,19 +100,30 @@ impl ChildProgram {
     }
 
     /// Runs the program, at the priority of this one, until it exits. Once `stopped` is set it is asked to save and
-    /// exit, and waited for.
+    /// exit, and waited for. Returns what it has printed.
     ///
     /// # Errors
     /// Returns an error if the program cannot be started or fails (the message is its own last line).
-    pub fn run_until_stopped(&self, arguments: &[OsString], stopped: &CancelFlag) -> Result<()> {
-        let mut process = self.spawn(Command::new(&self.0), arguments, None)?;
+    pub fn run_until_stopped(
+        &self,
+        arguments: &[OsString],
+        stopped: &CancelFlag,
+    ) -> Result<String> {
+        let command = Command::new(&self.0);
+        let mut process = self.spawn(command, arguments, None, Stdio::piped())?;
+        let stdout = process.child.stdout.take();
+        let printed = std::thread::Builder::new()
+            .name("child-stdout".into())
+            .spawn(move || stdout.and_then(|stdout| std::io::read_to_string(stdout).ok()))
+            .map_err(|e| Error::no_thread(&e))?;
         while !process.has_finished()? {
             if stopped.is_cancelled() && !process.stop_requested {
                 process.request_stop();
             }
             std::thread::sleep(POLL_INTERVAL);
         }
-        Ok(())
+        // What cannot be read is missing from what is said of the run, no more.
+        Ok(printed.join().ok().flatten().unwrap_or_default())
     }
 }
 
@@ -317,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (ready, saved) = (folder.path().join("ready"), folder.path().join("saved"));
         let script = format!(
-            "trap 'sleep 0.1; echo 1 > {}; exit 0' TERM; echo 1 > {}; while :; do sleep 0.05; done",
+            "trap 'sleep 0.1; echo 1 > {}; echo done; exit 0' TERM; echo 1 > {}; while :; do sleep 0.05; done",
             saved.display(),
             ready.display()
         );
@@ -329,7 +341,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(10));
             }
             stopped.cancel();
-            run.join().unwrap().unwrap();
+            assert_eq!(run.join().unwrap().unwrap(), "done\n");
         });
         assert!(saved.exists());
     }

@@ -65,8 +65,10 @@ impl CaptureActions {
     pub(crate) fn check(&self, recorded: &[ChosenKey], mouse: bool) -> Result<()> {
         for ChosenKey { key, .. } in self.keys()? {
             if !recorded.iter().any(|known| known.key == key) {
-                let what =
-                    format!("the action map holds `{key}`, which is not among the keys to record");
+                let what = format!(
+                    "the action map holds `{key}`, which is not among the keys to record: add it to --keys, or leave \
+                     --keys out to record those of the map"
+                );
                 return Err(Error::Argument(what));
             }
         }
@@ -81,6 +83,15 @@ impl CaptureActions {
         }
         Ok(())
     }
+}
+
+/// The action of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundAction {
+    /// Its number.
+    pub action: u32,
+    /// Whether keys were held for which the map has no action, so that it is the idle one.
+    pub unknown: bool,
 }
 
 /// Finds the actions of recorded frames.
@@ -118,9 +129,9 @@ impl ActionFinder {
     ///
     /// # Errors
     /// Returns an error if the map asks for what was not recorded.
-    pub fn action(&mut self, held: KeySet, mouse: [f32; 2]) -> Result<u32> {
+    pub fn action(&mut self, held: KeySet, mouse: [f32; 2]) -> Result<FoundAction> {
         let is_held = |(_, index): &&(String, usize)| held.contains(*index);
-        let action = RawAction::Controls {
+        let controls = RawAction::Controls {
             pressed: self
                 .names
                 .iter()
@@ -129,7 +140,9 @@ impl ActionFinder {
                 .collect(),
             axes: MOUSE_AXES.into_iter().zip(mouse.map(f64::from)).collect(),
         };
-        self.map.index(&action).map_err(Error::Argument)
+        let action = self.map.index(&controls).map_err(Error::Argument)?;
+        let unknown = !held.is_empty() && !self.map.has_rule_for(&controls);
+        Ok(FoundAction { action, unknown })
     }
 
     pub fn map(&self) -> &ActionMap {
@@ -196,13 +209,11 @@ mod tests {
             ("Control_L", "F"),
         ];
         assert_eq!(names, expected.map(|(name, keys)| (name, keys.to_owned())));
-        // The last one did not occur: what fits best counts.
-        for (set, action) in [(0, 0), (3, 1), (1, 2), (4, 3), (7, 1)] {
-            assert_eq!(
-                finder.action(KeySet(set), [0.0; 2]).unwrap(),
-                action,
-                "{set}"
-            );
+        // The last ones did not occur: what fits best counts, and nothing fits `space` alone.
+        for (set, action) in [(0, 0), (3, 1), (1, 2), (4, 3), (7, 1), (2, 0)] {
+            let found = finder.action(KeySet(set), [0.0; 2]).unwrap();
+            let unknown = set == 2;
+            assert_eq!(found, FoundAction { action, unknown }, "{set}");
         }
     }
 
@@ -239,7 +250,7 @@ mod tests {
         let actions = CaptureActions::read(&path).unwrap();
         let mut finder = ActionFinder::new(actions.as_toml(), &keys(), &BTreeMap::new()).unwrap();
         for (set, mouse, action) in [(4, [9.0, 0.0], 2), (4, [11.0, 0.0], 1), (3, [0.0; 2], 0)] {
-            assert_eq!(finder.action(KeySet(set), mouse).unwrap(), action);
+            assert_eq!(finder.action(KeySet(set), mouse).unwrap().action, action);
         }
         let chosen = ChosenKey::parse_list("Left,Control_L=F").unwrap();
         assert!(actions.check(&chosen, true).is_ok());

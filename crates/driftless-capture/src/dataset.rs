@@ -11,8 +11,9 @@ use driftless_data::staging::StagingFolder;
 use driftless_data::{DatasetInfo, Episode, ExtraArray, PathError as _};
 use serde::Serialize;
 
-use crate::actions::ActionFinder;
+use crate::actions::{ActionFinder, FoundAction};
 use crate::clock::Lateness;
+use crate::remarks;
 use crate::tape::{self, Cut, Entry, TapeFrame, TapeHeader};
 use crate::{Error, KeySet, Result};
 
@@ -172,6 +173,8 @@ struct Writer<'a> {
     cut: Cut,
     /// Frames under each action, without those that begin an episode.
     counts: Vec<usize>,
+    /// Combinations of keys for which there is no action, with their numbers of frames.
+    unknown: BTreeMap<KeySet, usize>,
     episodes: Vec<CapturedEpisode>,
 }
 
@@ -183,6 +186,7 @@ impl<'a> Writer<'a> {
             frames: Vec::new(),
             cut: Cut::Start,
             counts: vec![0; finder.map().actions().len()],
+            unknown: BTreeMap::new(),
             episodes: Vec::new(),
             finder,
         }
@@ -206,7 +210,10 @@ impl<'a> Writer<'a> {
         }
         let mut actions = vec![0];
         for frame in &frames[1..] {
-            let action = self.finder.action(frame.held, frame.mouse)?;
+            let FoundAction { action, unknown } = self.finder.action(frame.held, frame.mouse)?;
+            if unknown {
+                *self.unknown.entry(frame.held).or_default() += 1;
+            }
             if let Some(count) = self.counts.get_mut(action as usize) {
                 *count += 1;
             }
@@ -256,6 +263,10 @@ impl<'a> Writer<'a> {
     fn finish(mut self, contents: &Contents) -> Result<CaptureReport> {
         self.write_episode()?;
         let actions = self.finder.map().actions();
+        let mut remarks = remarks::of_keys(&self.header.keys, &contents.occurred);
+        let idle = actions.first().map_or("noop", |idle| idle.name.as_str());
+        remarks.extend(remarks::of_unknown(&self.unknown, &self.header.keys, idle));
+        remarks.extend(remarks::of_lost(contents.lost));
         let counts = actions.iter().zip(&self.counts);
         let counts = counts.map(|(action, &frames)| ActionCount {
             name: action.name.clone(),
@@ -278,7 +289,7 @@ impl<'a> Writer<'a> {
             lateness_ms: Lateness::of(contents.late.clone()),
             actions: counts.collect(),
             episodes: self.episodes,
-            remarks: remarks(contents),
+            remarks,
         };
         let info = DatasetInfo {
             name: self.header.name.clone(),
@@ -309,36 +320,6 @@ fn per_frame(
         shape,
         values: frames.iter().flat_map(values).collect(),
     }
-}
-
-/// What looks wrong in a capture.
-fn remarks(contents: &Contents) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let held = contents
-        .occurred
-        .keys()
-        .fold(KeySet::default(), |all, set| all.union(*set));
-    let keys = contents.header.keys.iter().enumerate();
-    let never: Vec<&str> = keys
-        .filter(|(i, _)| !held.contains(*i))
-        .map(|(_, key)| key.name.as_str())
-        .collect();
-    if !never.is_empty() {
-        remarks.push(format!("never pressed: {}", never.join(", ")));
-    }
-    if !contents.occurred.contains_key(&KeySet::default()) {
-        remarks.push(
-            "there is no frame without a key, so the world will not know what idling does".into(),
-        );
-    }
-    if contents.lost > 0 {
-        remarks.push(format!(
-            "{} frames were not taken in their time, and each gap begins a new episode: a lower frame rate or a \
-             smaller crop helps",
-            contents.lost
-        ));
-    }
-    remarks
 }
 
 /// As [`write_dataset`], to the capture's own folder or to `out`; then the journal is removed. It also goes if nothing

@@ -21,6 +21,9 @@ pub enum Error {
     /// An argument is out of its range.
     #[error("{0}")]
     Argument(String),
+    /// The stop key was pressed before there was anything to record.
+    #[error("the stop key was pressed before the capture began; nothing was written")]
+    Stopped,
     /// The dataset could not be written; its journal is kept.
     #[error("{0}; what was captured is kept: `driftless recover` writes it")]
     Kept(String),

@@ -13,16 +13,19 @@
 //! - [`windows`], [`choose`], [`stills`]: which windows there are, and what they look like.
 //! - [`open`]: watches a window.
 //! - [`learn_keys`]: finds out which keys a game needs, by watching.
+//! - [`count_down`]: waits before the capture, and watches its keys meanwhile.
 //! - [`Marker`]: shows on the screen what is recorded.
 //! - [`record`]: captures, frame by frame, into a journal.
 //! - [`finish`]: makes the dataset from the journal.
 
 mod actions;
+mod before;
 mod clock;
 mod dataset;
 mod error;
 mod key;
 mod recorder;
+mod remarks;
 mod source;
 mod tape;
 #[cfg(not(all(unix, not(target_os = "macos"))))]
@@ -36,6 +39,7 @@ use unsupported as platform;
 use x11 as platform;
 
 pub use actions::CaptureActions;
+pub use before::{count_down, learn_keys};
 pub use clock::{Clock, Lateness, SystemClock};
 pub use dataset::{
     ACTIONS_FILE, CaptureReport, CapturedEpisode, MIN_FRAMES, finish, write_dataset,
@@ -43,9 +47,7 @@ pub use dataset::{
 pub use error::{Error, Result};
 pub use key::{ChosenKey, Key, KeySet};
 pub use platform::{Marker, open, stills, windows};
-pub use recorder::{
-    Activity, CapturePlan, Captured, EPISODE_FRAMES, End, Progress, learn_keys, record,
-};
+pub use recorder::{Activity, CapturePlan, Captured, EPISODE_FRAMES, End, Progress, record};
 pub use source::{
     CaptureSource, Crop, Moment, Picture, SourceOptions, WindowInfo, WindowState, choose, keys_of,
 };

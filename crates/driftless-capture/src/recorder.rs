@@ -321,46 +321,6 @@ impl Recorder<'_> {
     }
 }
 
-/// The keys among `keys` that are pressed in the source's window until `length` has passed; `watch` as in [`record`].
-///
-/// # Errors
-/// Returns an error if the display goes or the window closes, or if `watch` stops it.
-pub fn learn_keys(
-    source: &mut dyn CaptureSource,
-    clock: &dyn Clock,
-    length: Duration,
-    watch: &mut dyn FnMut(Activity) -> bool,
-) -> Result<crate::KeySet> {
-    /// How often the keys are looked at: taps between two looks count.
-    const LOOKS_PER_SECOND: f32 = 20.0;
-    let mut schedule = Schedule::new(LOOKS_PER_SECOND, clock.now());
-    let mut picture = Picture::default();
-    let mut pressed = crate::KeySet::default();
-    let mut looks = 0.0;
-    while looks < length.as_secs_f32() * LOOKS_PER_SECOND {
-        clock.wait_until(schedule.due());
-        let moment = source.look(&mut picture)?;
-        schedule.reach(clock.now());
-        schedule.advance();
-        let activity = match moment.state {
-            WindowState::Focused => Activity::Recording,
-            WindowState::Unfocused => Activity::Unfocused,
-            WindowState::Closed | WindowState::Resized(_) => {
-                let what = "the window was closed or resized while its keys were learned";
-                return Err(Error::Window(what.into()));
-            }
-        };
-        if activity == Activity::Recording {
-            pressed = pressed.union(moment.held);
-            looks += 1.0;
-        }
-        if !watch(activity) {
-            return Err(driftless_data::Error::Interrupted.into());
-        }
-    }
-    Ok(pressed)
-}
-
 #[cfg(test)]
 #[path = "recorder_tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use driftless_data::journal::Record;
 use driftless_data::{Dataset, Episode};
 
 use super::*;
-use crate::{ACTIONS_FILE, Key, KeySet, finish, write_dataset};
+use crate::{ACTIONS_FILE, Key, KeySet, count_down, finish, learn_keys, write_dataset};
 
 /// What happens at a frame.
 #[derive(Clone, Copy)]
@@ -121,6 +121,13 @@ fn held(held: u128) -> Event {
     Event { held, ..SHOWN }
 }
 
+fn stopped() -> Event {
+    Event {
+        stop: true,
+        ..SHOWN
+    }
+}
+
 fn state(state: WindowState) -> Event {
     Event { state, ..SHOWN }
 }
@@ -128,11 +135,7 @@ fn state(state: WindowState) -> Event {
 #[test]
 fn frames_keep_the_keys_of_their_time() {
     let capture = Capture::new();
-    let stop = Event {
-        stop: true,
-        ..SHOWN
-    };
-    let captured = capture.record(&[held(1), held(0), held(1), held(3), held(2), stop]);
+    let captured = capture.record(&[held(1), held(0), held(1), held(3), held(2), stopped()]);
     assert_eq!((&captured.end, captured.frames), (&End::Stopped, 5));
     // Actions: noop, Left+space, Left, space. Nothing led to the first frame.
     let episodes = capture.episodes(&captured);
@@ -238,6 +241,9 @@ fn a_second_capture_has_the_same_actions() {
     let episodes = second.episodes(&captured);
     // `space` alone was no action of the first capture.
     assert_eq!(episodes[0].1, [0, 2, 0, 0]);
+    let manifest = std::fs::read_to_string(second.plan.out.join("manifest.json")).unwrap();
+    let note = "1 frame held `space`, for which the action map has no action: recorded as `noop`";
+    assert!(manifest.contains(note), "{manifest}");
     let [one, other] = [&first, &second].map(|one| Dataset::read(&one.plan.out).unwrap().info);
     assert_eq!(one.actions, other.actions);
 }
@@ -306,6 +312,45 @@ fn keys_are_learned_by_watching() {
     assert_eq!(learn(&mut script).unwrap(), KeySet(2 | 4 | 1 << 40));
     script.events = [state(WindowState::Closed)].into();
     assert!(learn(&mut script).is_err());
+    script.events = [held(1), stopped(), SHOWN, SHOWN, SHOWN].into();
+    let error = learn(&mut script).unwrap_err();
+    assert!(matches!(error, Error::Stopped), "{error}");
+}
+
+#[test]
+fn countdown_obeys_the_keys_of_the_capture() {
+    let clock = TestClock::default();
+    let mut script = Script {
+        events: [SHOWN; 40].into(),
+        clock: &clock,
+        frame: 0,
+    };
+    let wait = |script: &mut Script<'_>| {
+        let mut paused_looks = 0;
+        let started = clock.now();
+        let end = count_down(
+            script,
+            &clock,
+            Duration::from_millis(300),
+            &mut |_, paused| {
+                paused_looks += u32::from(paused);
+                true
+            },
+        );
+        end.map(|()| (clock.now() - started, paused_looks))
+    };
+    let (took, _) = wait(&mut script).unwrap();
+    assert!((300..400).contains(&took.as_millis()), "{took:?}");
+    let pause = Event { pauses: 1, ..SHOWN };
+    script.events = [SHOWN; 40].into();
+    (script.events[1], script.events[9]) = (pause, pause);
+    let (took, paused_looks) = wait(&mut script).unwrap();
+    assert!((650..850).contains(&took.as_millis()), "{took:?}");
+    assert_eq!(paused_looks, 8);
+    script.events = [SHOWN, stopped(), SHOWN].into();
+    let error = wait(&mut script).unwrap_err();
+    assert!(matches!(error, Error::Stopped), "{error}");
+    assert_eq!(script.events.len(), 1, "at once");
 }
 
 #[test]

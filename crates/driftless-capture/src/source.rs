@@ -156,8 +156,13 @@ pub trait CaptureSource {
 /// in any case, is enough if it is in no other.
 ///
 /// # Errors
-/// Returns an error if there is none or more than one.
+/// Returns an error if there is none or more than one, or if `wanted` is empty.
 pub fn choose(windows: &[WindowInfo], wanted: &str) -> Result<WindowInfo> {
+    if wanted.trim().is_empty() {
+        let what =
+            "the title of the window is empty, expected its title, a part of it, or its number";
+        return Err(Error::Argument(what.into()));
+    }
     let number = match wanted.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => wanted.parse().ok(),
@@ -176,8 +181,11 @@ pub fn choose(windows: &[WindowInfo], wanted: &str) -> Result<WindowInfo> {
     match found.as_slice() {
         [window] => Ok((*window).clone()),
         [] => {
-            let what =
-                format!("no window is called `{wanted}`; `driftless capture --list` shows all");
+            let by = match number {
+                Some(_) => "has the number",
+                None => "is called",
+            };
+            let what = format!("no window {by} `{wanted}`; `driftless capture --list` shows all");
             Err(Error::Window(what))
         }
         several => {
@@ -225,8 +233,14 @@ mod tests {
             error.contains("2 windows") && error.contains("0x7 or 0x1f"),
             "{error}"
         );
-        let error = choose(&windows, "Quake").unwrap_err().to_string();
-        assert!(error.contains("no window is called `Quake`"), "{error}");
+        for (wanted, expected) in [
+            ("Quake", "no window is called `Quake`"),
+            ("0x123", "no window has the number `0x123`"),
+            ("", "the title of the window is empty"),
+        ] {
+            let error = choose(&windows, wanted).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

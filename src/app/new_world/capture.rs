@@ -12,10 +12,11 @@ use driftless_capture::{ChosenKey, Crop, Picture, WindowInfo, stills, windows};
 use driftless_data::text::printable;
 
 use super::action::{DatasetJob, StepAction};
+use super::captured::sentence;
 use super::widgets::{self, primary, title};
 
 use crate::app::theme;
-use crate::workspace::{BackgroundTask, Notify, UserPaths, paths};
+use crate::workspace::{BackgroundTask, Notify, UserPaths, frame_size, paths};
 
 /// Largest sides of a window's picture in the list, in points.
 const SMALL: [f32; 2] = [150.0, 96.0];
@@ -192,6 +193,12 @@ impl CaptureSource {
                 ui.add(value.suffix(suffix));
             }
         });
+        if let Some(remark) = frame_size::remark(self.size) {
+            widgets::labelled(ui, "", |ui| {
+                let text = RichText::new(sentence(&remark)).color(theme::palette(ui).alert);
+                ui.add(egui::Label::new(text).wrap());
+            });
+        }
         let unknown = self.unknown_key();
         let mut start = false;
         ui.horizontal(|ui| {
@@ -285,6 +292,7 @@ impl CaptureSource {
             format!("--size={height}x{width}").into(),
             "--out".into(),
             folder.clone().into(),
+            "--json".into(),
         ];
         match self.keys.trim() {
             "" => arguments.push(format!("--learn-keys={LEARN_SECONDS}").into()),

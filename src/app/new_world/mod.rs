@@ -5,6 +5,7 @@
 mod action;
 pub(super) mod banner;
 mod capture;
+mod captured;
 mod data_check;
 mod plot;
 mod setup;
@@ -19,10 +20,12 @@ use std::time::SystemTime;
 use eframe::egui;
 use eframe::egui::{Align, Layout, RichText, ScrollArea, Ui};
 
+use driftless_data::text::counted;
 use driftless_sim::{RecordOptions, Session};
 use driftless_worlds::SimulatorKind;
 
 use self::action::{DatasetJob, StepAction};
+use self::captured::CaptureNote;
 use self::setup::SetupStep;
 use self::source::SourceStep;
 use self::training::TrainingStep;
@@ -46,12 +49,18 @@ enum PageStep {
     CreatingDataset {
         what: String,
         folder: PathBuf,
-        task: BackgroundTask<PathBuf>,
+        task: BackgroundTask<CreatedDataset>,
         /// Whether it is a capture, of which nothing is lost when it is stopped.
         is_capture: bool,
     },
     Setup(Box<SetupStep>),
     Training(Box<TrainingStep>),
+}
+
+/// A dataset that was created, and what the capture that made it has printed.
+struct CreatedDataset {
+    folder: PathBuf,
+    printed: String,
 }
 
 /// The "New world" page.
@@ -61,6 +70,8 @@ pub(super) struct NewWorldPage {
     step: PageStep,
     source: SourceStep,
     error_card: Option<ErrorCard>,
+    /// What is said of the dataset that was just captured.
+    capture_note: Option<CaptureNote>,
     /// A settings file offered for training.
     settings: Option<PathBuf>,
 }
@@ -71,6 +82,7 @@ impl NewWorldPage {
             source: SourceStep::new(),
             step: PageStep::Source,
             error_card: None,
+            capture_note: None,
             settings: None,
             home,
             notify,
@@ -168,7 +180,12 @@ impl NewWorldPage {
         let folder = recording.path().to_path_buf();
         let out = folder.clone();
         let task = BackgroundTask::start(self.notify.clone(), move |_| {
-            recording::write_dataset(recording, kind, &out).map(|_| out)
+            recording::write_dataset(recording, kind, &out)?;
+            let printed = String::new();
+            Ok(CreatedDataset {
+                folder: out,
+                printed,
+            })
         });
         self.create_dataset("Writing the recording…".into(), folder, task, false);
     }
@@ -183,12 +200,16 @@ impl NewWorldPage {
         let (notify, out) = (self.notify.clone(), folder.clone());
         let task = ChildProgram::own().and_then(|program| {
             BackgroundTask::start(notify, move |stopped| {
-                let run = if is_capture {
-                    ChildProgram::run_until_stopped
+                let printed = if is_capture {
+                    program.run_until_stopped(&arguments, stopped)?
                 } else {
-                    ChildProgram::run
+                    program.run(&arguments, stopped)?;
+                    String::new()
                 };
-                run(&program, &arguments, stopped).map(|()| out)
+                Ok(CreatedDataset {
+                    folder: out,
+                    printed,
+                })
             })
         });
         self.create_dataset(what, folder, task, is_capture);
@@ -198,7 +219,7 @@ impl NewWorldPage {
         &mut self,
         what: String,
         folder: PathBuf,
-        task: Result<BackgroundTask<PathBuf>>,
+        task: Result<BackgroundTask<CreatedDataset>>,
         is_capture: bool,
     ) {
         self.error_card = None;
@@ -217,7 +238,7 @@ impl NewWorldPage {
 
     /// Continues with a dataset.
     pub fn choose_data(&mut self, folder: PathBuf) {
-        self.error_card = None;
+        (self.error_card, self.capture_note) = (None, None);
         match SetupStep::new(folder, self.settings.as_deref(), &self.notify) {
             Ok(setup) => self.step = PageStep::Setup(Box::new(setup)),
             Err(error) => self.show_error("Cannot read the dataset", &error),
@@ -264,7 +285,10 @@ impl NewWorldPage {
     pub fn poll(&mut self) {
         match &mut self.step {
             PageStep::CreatingDataset { task, .. } => match task.take() {
-                Some(Ok(folder)) => self.choose_data(folder),
+                Some(Ok(CreatedDataset { folder, printed })) => {
+                    self.choose_data(folder);
+                    self.capture_note = CaptureNote::read(&printed);
+                }
                 Some(Err(error)) => {
                     self.step = PageStep::Source;
                     self.show_error("No dataset was created", &error);
@@ -425,6 +449,11 @@ impl NewWorldPage {
         {
             self.error_card = None;
         }
+        if let (Some(note), PageStep::Setup(_)) = (&self.capture_note, &self.step)
+            && note.ui(ui)
+        {
+            self.capture_note = None;
+        }
         match &mut self.step {
             PageStep::Source => {
                 let paths = UserPaths::resolve(self.home.clone());
@@ -452,7 +481,7 @@ impl NewWorldPage {
                         return ui.button("Stop and use it").clicked();
                     }
                     let done = paths::count_staged_episodes(folder);
-                    let count = format!("{done} episodes so far");
+                    let count = format!("{} so far", counted(done, "episode"));
                     ui.label(
                         RichText::new(count)
                             .monospace()

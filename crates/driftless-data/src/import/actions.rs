@@ -184,6 +184,12 @@ impl ActionMap {
         })
     }
 
+    /// Whether a rule says what an action is, be it the idle one; what no rule fits is idle, too.
+    pub fn has_rule_for(&self, action: &RawAction) -> bool {
+        let fits = |rule: &ActionRule| rule.matches(action).unwrap_or(false);
+        self.rules().iter().any(fits)
+    }
+
     fn rules(&self) -> &[ActionRule] {
         match &self.scheme {
             ActionScheme::Rules(rules) => rules,
