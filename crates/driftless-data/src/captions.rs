@@ -87,7 +87,7 @@ impl ClipCaption {
 /// and if a file with captions holds several episodes.
 pub fn read(folder: &Path) -> Result<Option<Vec<ClipCaption>>> {
     let mut lengths = Lengths::of(folder)?;
-    let mut captions = read_lines(folder, &mut lengths, None)?;
+    let mut captions = read_lines(folder, &mut lengths, |_| true)?;
     for path in episode_files(folder)? {
         captions.extend(beside(&path, &mut lengths)?);
         captions.extend(inside(&path, &mut lengths)?);
@@ -125,16 +125,15 @@ pub(crate) fn to_lines(captions: &[ClipCaption]) -> Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// The captions in `captions.jsonl` of a folder, if it exists. Of all episodes only the one in `file` is looked at:
-/// the others may be damaged.
-pub(crate) fn read_file(folder: &Path, file: &str) -> Result<Vec<ClipCaption>> {
-    read_lines(folder, &mut Lengths::of(folder)?, Some(file))
+/// The captions in `captions.jsonl` of a folder, if it exists. No episode is looked at: any may be damaged.
+pub(crate) fn read_file(folder: &Path) -> Result<Vec<ClipCaption>> {
+    read_lines(folder, &mut Lengths::of(folder)?, |_| false)
 }
 
 /// What [`read`] finds of the episode in one file, which is the only one that is looked at.
 pub(crate) fn read_of(folder: &Path, file: &str) -> Result<Vec<ClipCaption>> {
     let mut lengths = Lengths::of(folder)?;
-    let mut captions = read_lines(folder, &mut lengths, Some(file))?;
+    let mut captions = read_lines(folder, &mut lengths, |name| name == file)?;
     captions.retain(|caption| caption.file == file);
     let path = folder.join(file);
     captions.extend(beside(&path, &mut lengths)?);
@@ -158,11 +157,12 @@ fn at_line(path: &Path, line: usize, what: &str) -> Error {
     Error::invalid(path, format!("line {}: {what}", line + 1))
 }
 
-/// The captions in `captions.jsonl`, if it exists; compared with their episodes, or with that in the file `only`.
+/// The captions in `captions.jsonl`, if it exists; those of the files that `compares` chooses are compared with their
+/// episodes.
 fn read_lines(
     folder: &Path,
     lengths: &mut Lengths,
-    only: Option<&str>,
+    compares: impl Fn(&str) -> bool,
 ) -> Result<Vec<ClipCaption>> {
     let path = folder.join(CAPTIONS);
     if !path.exists() {
@@ -177,7 +177,7 @@ fn read_lines(
         let caption: ClipCaption =
             serde_json::from_str(line).map_err(|e| wrong(without_place(&e)))?;
         caption.check().map_err(wrong)?;
-        if only.is_none_or(|only| only == caption.file) {
+        if compares(&caption.file) {
             let Some(frames) = lengths.get(&caption.file)? else {
                 let what = format!("`file`: {:?} is no episode of this dataset", caption.file);
                 return Err(wrong(what));

@@ -168,7 +168,7 @@ fn replace_with(
     to: &Path,
 ) -> Result<()> {
     let path = folder.join(file);
-    let lines = captions::read_file(folder, file)?.into_iter();
+    let lines = captions::read_file(folder)?.into_iter();
     let (own, mut kept): (Vec<_>, Vec<_>) = lines.partition(|line| line.file == file);
     if !parts.is_empty() {
         let said = captions::read_of(folder, file)?;

@@ -230,7 +230,7 @@ fn captions_are_added_after_a_line_without_end() {
     std::fs::write(&path, text.trim_end()).unwrap();
     dataset(&folder);
     hold_out(&folder, "b.npz", &other).unwrap();
-    let files: Vec<String> = captions::read_file(&other, "b.npz")
+    let files: Vec<String> = captions::read_file(&other)
         .unwrap()
         .into_iter()
         .map(|line| line.file)

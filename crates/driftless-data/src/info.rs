@@ -310,7 +310,10 @@ mod tests {
         episode.write(&folder.path().join("a.npz")).unwrap();
         let text = summarize(folder.path()).unwrap().to_string();
         assert!(text.contains("axes     wheel (-1 to 1)"), "{text}");
-        assert!(text.ends_with("reward   0.7\nextras   height"), "{text}");
+        assert!(
+            text.ends_with("reward   0.7\nextras   height, is_terminal"),
+            "{text}"
+        );
     }
 
     #[test]
