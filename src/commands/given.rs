@@ -45,7 +45,7 @@ impl clap::Args for GivenOptions {
 impl clap::FromArgMatches for GivenOptions {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-        let names = matches.ids().map(|id| id.as_str());
+        let names = matches.ids().map(clap::Id::as_str);
         let given = names.filter(|name| is_given(name));
         Ok(Self(given.map(str::to_owned).collect()))
     }

@@ -12,8 +12,9 @@ use driftless_model::checkpoint::{CONFIG, DYNAMICS, STARTING_CLIPS, TOKENIZER};
 use driftless_shards::{CacheOptions, Location};
 use driftless_train::ranks::Ranks;
 use driftless_train::{
-    AgentOptions, ClipOptions, RunLayout, ShardOptions, StepReport, TrainOptions, TrainOutcome,
-    TrainPreset, TrainProgress, TrainStage, TransportOptions, run_agent, run_clip, run_transport,
+    AgentOptions, ClipOptions, PresetChoice, RunLayout, ShardOptions, StepReport, TrainOptions,
+    TrainOutcome, TrainPreset, TrainProgress, TrainStage, TransportOptions, run_agent, run_clip,
+    run_transport,
 };
 use driftless_transport::config::WEIGHTS as TRANSPORT_WEIGHTS;
 
@@ -92,7 +93,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Preset sizes of networks and batches for the keys that --config does not set, instead of the
-    /// run's own settings or the defaults (`tiny`).
+    /// run's own settings or `tiny`. A new run without both takes `fine` if the data shows small things that
+    /// move in front of changing scenes.
     #[arg(long, value_enum)]
     preset: Option<TrainPreset>,
     /// Skip episodes that cannot be read, with a warning for each.
@@ -423,6 +425,12 @@ impl TerminalProgress {
 }
 
 impl TrainProgress for TerminalProgress {
+    fn preset_chosen(&mut self, choice: &PresetChoice) {
+        if !is_quiet() {
+            eprintln!("preset {choice} (--preset takes another)");
+        }
+    }
+
     fn data_read(&mut self, _frames: usize) {
         // Only now, so that Ctrl-C ends the program at once while there is nothing to save.
         interrupt::watch();

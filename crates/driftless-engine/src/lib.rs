@@ -48,12 +48,13 @@ mod wgpu;
 
 pub use error::{Error, Result};
 
-/// What networks of other kinds share with the CPU backend: worker threads, packed matrix products, and the loops of
-/// attention.
+/// What networks of other kinds share with the CPU backend: worker threads, packed matrix products, transformer layers,
+/// and the loops of attention.
 pub mod kernels {
     pub use crate::cpu::{
-        LANES, MatmulArgs, PackedMatrix, RowLayout, SharedSlice, TaskSize, Workers, WriteMode,
-        fastest_threads, gather, multiply, multiply_shared, pack_keys, pack_values, softmax,
+        LANES, MatmulArgs, PackedMatrix, RowLayout, SharedSlice, SpaceLayer, SpaceScratch,
+        TaskSize, Workers, WriteMode, fastest_threads, gather, multiply, multiply_shared,
+        pack_keys, pack_values, softmax,
     };
 }
 

@@ -5,7 +5,7 @@
 
 mod layers;
 
-use self::layers::{gain, matrix, values};
+use self::layers::values;
 use super::dynamics::{ConditionEmbeddings, Dynamics, Layer, OutcomeHead};
 use super::layers::CellBlock;
 use super::tokenizer::Tokenizer;
@@ -13,7 +13,7 @@ use crate::Result;
 
 pub use self::layers::{
     ExportedAttention, ExportedCellBlock, ExportedDelta, ExportedMatrix, ExportedMemory,
-    ExportedMlp, ExportedRecall,
+    ExportedMlp, ExportedRecall, gain, matrix,
 };
 
 /// The weights of a layer of the trunk.

@@ -50,6 +50,7 @@ mod optimizer;
 mod options;
 #[cfg(test)]
 mod parity;
+mod preset_choice;
 mod preview;
 mod progress;
 mod random;
@@ -77,6 +78,7 @@ pub use error::{Error, Result};
 pub use layout::RunLayout;
 pub use log::{LOG_EVERY, LogEntry};
 pub use options::{ShardOptions, TrainOptions, TrainStage};
+pub use preset_choice::PresetChoice;
 pub use progress::{StepReport, TrainOutcome, TrainProgress};
 pub use run::run;
 pub use settings::{

@@ -94,7 +94,8 @@ pub struct TrainOptions {
     /// Settings file (TOML). Without it and without a preset: the run's own settings, or the
     /// defaults for a new run.
     pub config: Option<PathBuf>,
-    /// Preset for the keys that the settings file leaves out.
+    /// Preset for the keys that the settings file leaves out. A new run without both takes what fits its data
+    /// ([`crate::PresetChoice`]).
     pub preset: Option<TrainPreset>,
     /// Whether to skip unreadable episodes, with a warning for each, instead of failing.
     pub skip_bad: bool,

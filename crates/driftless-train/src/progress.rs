@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::TrainStage;
+use super::{PresetChoice, TrainStage};
 
 /// Observes a training run, and may stop it. Every method has a default that does nothing.
 ///
@@ -26,6 +26,9 @@ use super::TrainStage;
 /// }
 /// ```
 pub trait TrainProgress {
+    /// A preset was chosen by what the data shows.
+    fn preset_chosen(&mut self, _choice: &PresetChoice) {}
+
     /// All episodes are read and checked: training begins.
     fn data_read(&mut self, _frames: usize) {}
 

@@ -27,7 +27,7 @@ use super::task::Task;
 use super::tokenizer::TokenizerTask;
 use super::train_loop::{Pace, Pass, RunLimits, TrainLoop};
 use super::training_data::TrainingData;
-use super::{TrainOptions, TrainStage, starting_clips, warm_start};
+use super::{PresetChoice, TrainOptions, TrainStage, starting_clips, warm_start};
 use crate::{Error, Result};
 
 /// Trains until all steps are done, the time limit is reached, or `progress` asks to stop.
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 pub fn run(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<TrainOutcome> {
     let limits = RunLimits::new(options.max_minutes, options.max_steps, options.resume);
     let ranks = &options.ranks;
-    let (run, source) = ranks.agree(RunContext::new(options))?;
+    let (run, source) = ranks.agree(RunContext::new(options, progress))?;
     run.check_same_settings(options)?;
     let frames = ranks.agree(Frames::read(&run, source, options))?;
     let data = frames.data();
@@ -232,15 +232,25 @@ fn shape_error(options: &TrainOptions, error: &Error) -> Error {
     }
 }
 
-/// Reads the settings file, or else the run's own settings, on top of the preset; applies
-/// `options`.
-fn read_settings(options: &TrainOptions, layout: &RunLayout) -> Result<TrainSettings> {
+/// Reads the settings file, or else the run's own settings, on top of the preset; with none of them, those of the
+/// preset that fits the data. Applies `options`.
+fn read_settings(
+    options: &TrainOptions,
+    layout: &RunLayout,
+    source: &Source,
+    progress: &mut dyn TrainProgress,
+) -> Result<TrainSettings> {
     let own = layout.settings();
     let base = TrainSettings::preset(options.preset.unwrap_or_default());
-    let mut settings = match &options.config {
-        Some(path) => TrainSettings::read(path, &base)?,
-        None if own.exists() && options.preset.is_none() => TrainSettings::read(&own, &base)?,
-        None => base,
+    let mut settings = match (&options.config, source) {
+        (Some(path), _) => TrainSettings::read(path, &base)?,
+        _ if own.exists() && options.preset.is_none() => TrainSettings::read(&own, &base)?,
+        (None, Source::Folder(info)) if options.preset.is_none() && options.from.is_none() => {
+            let choice = PresetChoice::of(&options.data, info)?;
+            progress.preset_chosen(&choice);
+            TrainSettings::preset(choice.preset)
+        }
+        _ => base,
     };
     if let Some(seed) = options.seed {
         settings.seed = seed;
@@ -250,7 +260,7 @@ fn read_settings(options: &TrainOptions, layout: &RunLayout) -> Result<TrainSett
 
 impl RunContext {
     /// What is known before the data is read, which takes long; checks it, and makes no folder.
-    fn new(options: &TrainOptions) -> Result<(Self, Source)> {
+    fn new(options: &TrainOptions, progress: &mut dyn TrainProgress) -> Result<(Self, Source)> {
         let layout = RunLayout::new(&options.out);
         if options.resume {
             layout.check_run()?;
@@ -268,8 +278,8 @@ impl RunContext {
                 TrainSettings::read(own, &base)
             })?;
         }
-        let settings = read_settings(options, &layout)?;
         let source = Source::open(options)?;
+        let settings = read_settings(options, &layout, &source, progress)?;
         let world = settings
             .world(source.info())
             .map_err(|error| shape_error(options, &error))?;

@@ -380,8 +380,14 @@ mod tests {
             let vars = params.finish().unwrap();
             vars.values().map(|v| v.elem_count()).sum::<usize>() as f64 / 1e6
         };
-        let sizes = [TrainPreset::Tiny, TrainPreset::Small, TrainPreset::Base].map(millions);
-        for (size, expected) in sizes.into_iter().zip([1.25, 12.0, 60.0]) {
+        let presets = [
+            TrainPreset::Tiny,
+            TrainPreset::Fine,
+            TrainPreset::Small,
+            TrainPreset::Base,
+        ];
+        let sizes = presets.map(millions);
+        for (size, expected) in sizes.into_iter().zip([1.25, 1.25, 12.0, 60.0]) {
             assert!((0.9..1.1).contains(&(size / expected)), "{sizes:?}");
         }
     }

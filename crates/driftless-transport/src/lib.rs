@@ -28,6 +28,7 @@ pub mod config;
 pub mod controls;
 mod error;
 pub mod network;
+mod packed;
 pub mod transporter;
 
 pub use config::{Condition, Route, Source, TransportConfig};

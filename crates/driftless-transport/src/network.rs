@@ -54,19 +54,40 @@ impl ConditionBatch {
     }
 }
 
-struct Layer {
+pub(crate) struct Layer {
     condition: Linear,
-    attention: AttentionLayer,
-    mlp: MlpLayer,
+    pub(crate) attention: AttentionLayer,
+    pub(crate) mlp: MlpLayer,
+}
+
+/// What the conditions add to the network, as numbers.
+pub(crate) struct LayerConditions {
+    /// C_l c of each layer, \[B, width\].
+    layers: Vec<Vec<f32>>,
+    /// skip(τ), \[B, C\].
+    skip: Vec<f32>,
+    channels: usize,
+}
+
+impl LayerConditions {
+    /// What layer `l` adds to each token of picture `b`, \[width\].
+    pub fn of_layer(&self, l: usize, b: usize, width: usize) -> &[f32] {
+        &self.layers[l][b * width..(b + 1) * width]
+    }
+
+    /// The factors of the channels of picture `b`.
+    pub fn skip(&self, b: usize) -> &[f32] {
+        &self.skip[b * self.channels..(b + 1) * self.channels]
+    }
 }
 
 /// The network.
 pub struct TransportNetwork {
-    windows: Tensor,
-    tokens: usize,
-    picture: [usize; 3],
-    input: Linear,
-    position: Tensor,
+    pub(crate) windows: Tensor,
+    pub(crate) tokens: usize,
+    pub(crate) picture: [usize; 3],
+    pub(crate) input: Linear,
+    pub(crate) position: Tensor,
     descriptor: Linear,
     dose: Linear,
     plate: Tensor,
@@ -74,9 +95,9 @@ pub struct TransportNetwork {
     null: Tensor,
     signal: Linear,
     condition_mlps: [MlpLayer; 2],
-    layers: Vec<Layer>,
-    norm_out: RmsNorm,
-    output: Linear,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm_out: RmsNorm,
+    pub(crate) output: Linear,
     skip: Linear,
 }
 
@@ -139,16 +160,10 @@ impl TransportNetwork {
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
     pub fn forward(&self, z: &Tensor, tau: &Tensor, conditions: &ConditionBatch) -> Result<Tensor> {
+        self.check_shapes(z, tau)?;
         let b = z.dim(0)?;
-        let [height, width, channels] = self.picture;
-        let len = height * width * channels;
-        if z.dims() != [b, height, width, channels] || tau.dims() != [b] {
-            return Err(Error::Argument(format!(
-                "pictures are {:?} and times {:?}, expected [B, {height}, {width}, {channels}] and [B]",
-                z.dims(),
-                tau.dims()
-            )));
-        }
+        let channels = self.picture[2];
+        let len: usize = self.picture.iter().product();
         let flat = z.reshape((b, len))?;
         let outside = Tensor::zeros((b, 1), DType::F32, z.device())?;
         let windows = Tensor::cat(&[&flat, &outside], 1)?.index_select(&self.windows, 1)?;
@@ -171,6 +186,39 @@ impl TransportNetwork {
         let sum = sum.narrow(1, 0, len)?.reshape(z.dims())?;
         let skip = self.skip.forward(&time)?.reshape((b, 1, 1, channels))?;
         Ok((sum + z.broadcast_mul(&skip)?)?)
+    }
+
+    /// Checks that z is [B, H, W, C] and `tau` \[B\].
+    pub(crate) fn check_shapes(&self, z: &Tensor, tau: &Tensor) -> Result<()> {
+        let b = z.dim(0)?;
+        let [height, width, channels] = self.picture;
+        if z.dims() != [b, height, width, channels] || tau.dims() != [b] {
+            return Err(Error::Argument(format!(
+                "pictures are {:?} and times {:?}, expected [B, {height}, {width}, {channels}] and [B]",
+                z.dims(),
+                tau.dims()
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the conditions add at the transport times `tau`, \[B\].
+    pub(crate) fn layer_conditions(
+        &self,
+        tau: &Tensor,
+        conditions: &ConditionBatch,
+    ) -> Result<LayerConditions> {
+        let time = time_features(tau)?;
+        let c = self.condition(&time, conditions)?;
+        let values = |linear: &Linear, x: &Tensor| -> Result<Vec<f32>> {
+            Ok(linear.forward(x)?.flatten_all()?.to_vec1()?)
+        };
+        let layers = self.layers.iter().map(|layer| values(&layer.condition, &c));
+        Ok(LayerConditions {
+            layers: layers.collect::<Result<_>>()?,
+            skip: values(&self.skip, &time)?,
+            channels: self.picture[2],
+        })
     }
 
     fn condition(&self, time: &Tensor, given: &ConditionBatch) -> Result<Tensor> {

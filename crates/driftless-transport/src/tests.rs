@@ -68,7 +68,10 @@ fn transporter(source: Source, prediction: Prediction, size: f64) -> Transporter
     let out = &vars["window.out.weight"];
     out.set(&(out.randn_like(0.0, 1.0).unwrap() * size).unwrap())
         .unwrap();
-    Transporter::new(config, network, Device::Cpu)
+    let skip = &vars["skip.weight"];
+    skip.set(&(skip.randn_like(0.0, 1.0).unwrap() * (size / 10.0)).unwrap())
+        .unwrap();
+    Transporter::new(config, network).unwrap()
 }
 
 fn picture() -> Vec<u8> {
@@ -271,4 +274,31 @@ fn wrong_pictures_are_refused() {
         .transport(&picture(), &[DRUG, DRUG], &params, 0)
         .unwrap_err();
     assert_eq!(error.to_string(), "1 pictures for 2 conditions");
+}
+
+#[test]
+fn packed_weights_predict_what_tensors_do() {
+    let cells = transporter(Source::Control, Prediction::V, 0.3);
+    let pictures = cells.tensor(&[picture(), picture()].concat()).unwrap();
+    let other = Condition {
+        dose: 0.2,
+        plate: Some(0),
+        ..DRUG
+    };
+    let conditions = cells.conditions(&[DRUG, other]).unwrap();
+    for tau in [0.0, 0.37, 1.0] {
+        let times = Tensor::new(&[tau as f32; 2], &Device::Cpu).unwrap();
+        let expected = cells
+            .network
+            .forward(&pictures, &times, &conditions)
+            .unwrap();
+        let velocity = cells.velocity(&pictures, tau, &conditions).unwrap();
+        let worst = (velocity - expected)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .flatten_all()
+            .unwrap();
+        assert!(worst.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+    }
 }

@@ -15,6 +15,7 @@ use driftless_model::params::Params;
 
 use crate::config::{Condition, ConditionRow, Route, Source, TransportConfig, WEIGHTS};
 use crate::network::{ConditionBatch, TransportNetwork};
+use crate::packed::PackedNetwork;
 use crate::{Error, Result};
 
 /// A velocity computed from x̂ is singular at τ = 1; flows that start there start a little earlier.
@@ -54,8 +55,8 @@ impl TransportParams {
 /// A trained network.
 pub struct Transporter {
     config: TransportConfig,
-    network: TransportNetwork,
-    device: Device,
+    pub(crate) network: TransportNetwork,
+    packed: PackedNetwork,
 }
 
 impl Transporter {
@@ -65,25 +66,24 @@ impl Transporter {
     /// Returns an error if a file is missing, damaged, of another kind, or does not match the
     /// configuration.
     pub fn read(folder: &Path) -> Result<Self> {
-        let device = Device::Cpu;
         let config = TransportConfig::read(&folder.join(CONFIG))?;
-        let params = Params::read(&folder.join(WEIGHTS), &device)?;
+        let params = Params::read(&folder.join(WEIGHTS), &Device::Cpu)?;
         let network = TransportNetwork::new(&params, &config)?;
         params.finish()?;
+        Self::new(config, network)
+    }
+
+    /// A network with the parameters that it has now, on the CPU.
+    ///
+    /// # Errors
+    /// Returns an error if the network is on another device.
+    pub fn new(config: TransportConfig, network: TransportNetwork) -> Result<Self> {
+        let packed = PackedNetwork::new(&network)?;
         Ok(Self {
             config,
             network,
-            device,
+            packed,
         })
-    }
-
-    /// A network with the given parameters.
-    pub fn new(config: TransportConfig, network: TransportNetwork, device: Device) -> Self {
-        Self {
-            config,
-            network,
-            device,
-        }
     }
 
     /// What is known about it.
@@ -219,7 +219,7 @@ impl Transporter {
         let rows = |conditions: &[Condition], dropped: bool| -> Result<ConditionBatch> {
             let rows = conditions.iter().map(|c| self.config.row(c, dropped));
             let rows = rows.collect::<Result<Vec<ConditionRow>>>()?;
-            ConditionBatch::new(&rows, &self.device)
+            ConditionBatch::new(&rows, &Device::Cpu)
         };
         let shown = rows(conditions, false)?;
         let base = match params.route {
@@ -255,8 +255,12 @@ impl Transporter {
     /// # Errors
     /// Returns an error if the shapes do not match.
     pub fn velocity(&self, z: &Tensor, tau: f64, conditions: &ConditionBatch) -> Result<Tensor> {
-        let times = Tensor::full(tau as f32, z.dim(0)?, &self.device)?;
-        let predicted = self.network.forward(z, &times, conditions)?;
+        let times = Tensor::full(tau as f32, z.dim(0)?, &Device::Cpu)?;
+        self.network.check_shapes(z, &times)?;
+        let conditions = self.network.layer_conditions(&times, conditions)?;
+        let values: Vec<f32> = z.flatten_all()?.to_vec1()?;
+        let predicted = self.packed.forward(&values, &conditions);
+        let predicted = Tensor::from_vec(predicted, z.dims(), &Device::Cpu)?;
         let at = FlowPath::Linear.coefficients(&expand(&times, z)?)?;
         let prediction = self.config.flow.prediction;
         Ok(prediction.convert(Prediction::V, &predicted, z, &at)?)
@@ -268,7 +272,7 @@ impl Transporter {
     /// Returns an error if a condition is out of its range.
     pub fn conditions(&self, conditions: &[Condition]) -> Result<ConditionBatch> {
         let rows = conditions.iter().map(|c| self.config.row(c, false));
-        ConditionBatch::new(&rows.collect::<Result<Vec<_>>>()?, &self.device)
+        ConditionBatch::new(&rows.collect::<Result<Vec<_>>>()?, &Device::Cpu)
     }
 
     /// Bytes [B, H, W, C] as the network's numbers.
@@ -291,7 +295,7 @@ impl Transporter {
             .map(|(i, byte)| (f32::from(*byte) - norm.mean[i % channels]) / norm.std[i % channels])
             .collect();
         let shape = (pictures.len() / len, height, width, channels);
-        Ok(Tensor::from_vec(values, shape, &self.device)?)
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
     /// The network's numbers as bytes.

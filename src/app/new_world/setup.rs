@@ -8,7 +8,7 @@ use eframe::egui::{DragValue, RichText, Ui};
 use driftless_data::info::{DataSummary, DatasetSummary};
 use driftless_data::layout::dataset;
 use driftless_data::{PathError as _, info};
-use driftless_train::{TrainPreset, TrainSettings};
+use driftless_train::{PresetChoice, TrainPreset, TrainSettings};
 
 use super::action::StepAction;
 use super::data_check::{self, ImageStats};
@@ -22,11 +22,16 @@ use crate::app::widgets::{checkbox, outlined};
 use crate::workspace::{BackgroundTask, Notify};
 
 /// The presets and their descriptions.
-const PRESETS: [(TrainPreset, &str, &str); 3] = [
+const PRESETS: [(TrainPreset, &str, &str); 4] = [
     (
         TrainPreset::Tiny,
         "tiny",
         "1.2 million parameters. For a CPU: first images after minutes, a good world after hours.",
+    ),
+    (
+        TrainPreset::Fine,
+        "fine",
+        "As tiny, with patches of 4 pixels: for small things in front of scenes that change.",
     ),
     (
         TrainPreset::Small,
@@ -42,7 +47,7 @@ const PRESETS: [(TrainPreset, &str, &str); 3] = [
 
 /// The state of reading the dataset.
 enum DatasetState {
-    Reading(BackgroundTask<(DatasetSummary, ImageStats)>),
+    Reading(BackgroundTask<(DatasetSummary, ImageStats, PresetChoice)>),
     Summary(DatasetSummary, ImageStats),
     Broken(String),
 }
@@ -53,6 +58,8 @@ pub(super) struct SetupStep {
     dataset: DatasetState,
     name: String,
     preset: TrainPreset,
+    /// Why this preset, once the dataset is read.
+    choice: Option<PresetChoice>,
     limited: bool,
     minutes: f64,
     playable_early: bool,
@@ -70,7 +77,8 @@ impl SetupStep {
             BackgroundTask::start(notify.clone(), move |_| match info::summarize(&folder)? {
                 DataSummary::Dataset(summary) => {
                     let pictures = ImageStats::of(&folder, &summary.info)?;
-                    Ok((summary, pictures))
+                    let choice = PresetChoice::of(&folder, &summary.info)?;
+                    Ok((summary, pictures, choice))
                 }
                 DataSummary::Episode(_) => Err(crate::Error::invalid(
                     &folder,
@@ -90,6 +98,7 @@ impl SetupStep {
             data,
             dataset: DatasetState::Reading(task),
             preset: TrainPreset::Tiny,
+            choice: None,
             limited: false,
             minutes: 60.0,
             playable_early: true,
@@ -101,7 +110,9 @@ impl SetupStep {
         self.settings.poll();
         if let DatasetState::Reading(task) = &self.dataset {
             match task.take() {
-                Some(Ok((summary, pictures))) => {
+                Some(Ok((summary, pictures, choice))) => {
+                    self.preset = choice.preset;
+                    self.choice = Some(choice);
                     self.dataset = DatasetState::Summary(summary, pictures);
                 }
                 Some(Err(error)) => self.dataset = DatasetState::Broken(error.to_string()),
@@ -188,6 +199,11 @@ impl SetupStep {
                     );
                 });
             });
+        }
+        if let Some(choice) = &self.choice {
+            let text = RichText::new(format!("Chosen for this dataset: {choice}."));
+            let text = text.color(theme::palette(ui).muted);
+            widgets::labelled(ui, "", |ui| ui.add(egui::Label::new(text).wrap()));
         }
     }
 

@@ -118,7 +118,7 @@ fn bench() -> Bench {
 fn bench_of(config: TransportConfig) -> Bench {
     let (network, _) = network(&config);
     let controls = controls_of(&config);
-    let transporter = Transporter::new(config, network, Device::Cpu);
+    let transporter = Transporter::new(config, network).unwrap();
     Bench::new(transporter, controls)
 }
 

@@ -115,6 +115,10 @@ impl SpatialAttention {
         }
     }
 
+    pub(super) fn shape(&self) -> TokenShape {
+        self.shape
+    }
+
     /// Updates `x` [tokens, width] in place.
     pub(super) fn apply(&self, workers: &Workers, x: &mut [f32], t: &mut AttentionScratch) {
         let rows = self.shape.rows();

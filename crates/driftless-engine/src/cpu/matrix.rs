@@ -19,7 +19,7 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// Packs a matrix. The bias, if there is one, is the caller's.
-    pub(super) fn new(matrix: &ExportedMatrix) -> Self {
+    pub fn new(matrix: &ExportedMatrix) -> Self {
         Self::pack(matrix.outputs, matrix.inputs, |o, i| matrix.at(o, i))
     }
 

@@ -13,6 +13,7 @@ mod mlp;
 mod recall;
 mod row_layout;
 mod shared_slice;
+mod space_layer;
 // They share helpers with the tests of all backends.
 #[cfg(feature = "wgpu")]
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use matmul::{LANES, MatmulArgs, multiply, multiply_shared};
 pub use matrix::PackedMatrix;
 pub use row_layout::{RowLayout, WriteMode};
 pub use shared_slice::SharedSlice;
+pub use space_layer::{SpaceLayer, SpaceScratch};
 pub use threads::{Threads, fastest_threads, threads_label};
 pub use workers::{TaskSize, Workers};
 

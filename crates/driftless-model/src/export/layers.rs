@@ -99,7 +99,11 @@ pub struct ExportedAttention {
 }
 
 impl ExportedAttention {
-    pub(super) fn new(layer: &AttentionLayer) -> Result<Self> {
+    /// The weights of a layer.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn new(layer: &AttentionLayer) -> Result<Self> {
         Ok(Self {
             norm: gain(&layer.norm)?,
             qkv: matrix(&layer.qkv)?,
@@ -135,7 +139,11 @@ pub struct ExportedMlp {
 }
 
 impl ExportedMlp {
-    pub(super) fn new(layer: &MlpLayer) -> Result<Self> {
+    /// The weights of a layer.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn new(layer: &MlpLayer) -> Result<Self> {
         Ok(Self {
             norm: gain(&layer.norm)?,
             up: matrix(&layer.up)?,
@@ -229,11 +237,19 @@ pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
 }
 
-pub(super) fn matrix(linear: &Linear) -> Result<ExportedMatrix> {
+/// The weights of a linear map.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub fn matrix(linear: &Linear) -> Result<ExportedMatrix> {
     ExportedMatrix::new(&linear.weight, linear.bias.as_ref())
 }
 
-pub(super) fn gain(norm: &RmsNorm) -> Result<Vec<f32>> {
+/// The gain of a norm.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub fn gain(norm: &RmsNorm) -> Result<Vec<f32>> {
     values(&norm.gain)
 }
 
