@@ -387,7 +387,7 @@ mod tests {
             TrainPreset::Base,
         ];
         let sizes = presets.map(millions);
-        for (size, expected) in sizes.into_iter().zip([1.25, 1.25, 12.0, 60.0]) {
+        for (size, expected) in sizes.into_iter().zip([1.25, 1.05, 12.0, 60.0]) {
             assert!((0.9..1.1).contains(&(size / expected)), "{sizes:?}");
         }
     }
