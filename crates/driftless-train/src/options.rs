@@ -91,8 +91,8 @@ pub struct TrainOptions {
     pub from: Option<PathBuf>,
     /// The run's folder.
     pub out: PathBuf,
-    /// Settings file (TOML). Without it and without a preset: the run's own settings, or the
-    /// defaults for a new run.
+    /// Settings file (TOML). Without it and without a preset: the run's own settings, or those
+    /// of the preset that fits the data for a new run.
     pub config: Option<PathBuf>,
     /// Preset for the keys that the settings file leaves out. A new run without both takes what fits its data
     /// ([`crate::PresetChoice`]).
