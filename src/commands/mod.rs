@@ -44,7 +44,6 @@ use driftless::{Error, Result, app, interrupt};
 use driftless_data::text::{counted, printable, printable_lines};
 use driftless_data::{Episode, PathError as _, export};
 use driftless_engine::DeviceChoice;
-use driftless_model::checkpoint::read_config;
 use driftless_worlds::SimulatorKind;
 
 use progress::{Progress, is_quiet};
@@ -166,11 +165,11 @@ fn game_behind_a_page(home: Option<PathBuf>) -> Result<PlayableWorld> {
 }
 
 /// The folder of the included world whose configuration has this display name.
-fn included_world(name: &str) -> Option<PathBuf> {
+fn included_world(display_name: &str) -> Option<PathBuf> {
     let shipped = IncludedWorlds::find(None);
     let names = shipped.names();
-    let mut folders = names.iter().filter_map(|name| shipped.folder(name).ok()?);
-    folders.find(|folder| read_config(folder).is_ok_and(|config| config.name == name))
+    let is_called = |name: &&String| shipped.display_name(name).as_deref() == Some(display_name);
+    shipped.folder(names.iter().find(is_called)?).ok()?
 }
 
 /// Joins frames from left to right, row by row of `row` bytes.

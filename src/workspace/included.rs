@@ -15,6 +15,7 @@ use driftless_data::layout::checkpoint::{
 use driftless_data::staging::StagingFolder;
 use driftless_transport::config::WEIGHTS;
 use driftless_transport::controls::CONTROLS;
+use serde::Deserialize;
 
 use super::paths::{HOME_VARIABLE, UserPaths};
 use crate::{Error, Result};
@@ -123,6 +124,25 @@ impl IncludedWorlds {
                 "no included world found ({CHECKPOINTS}/{DEFAULT_WORLD}): name a checkpoint folder with --checkpoint"
             ))
         })
+    }
+
+    /// The display name of a world, from its configuration; nothing is unpacked. `None` if it cannot be read.
+    pub fn display_name(&self, name: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let mut on_disk = self.folders.iter().map(|folder| folder.join(name));
+        let config = match on_disk.find(|folder| is_world(folder)) {
+            Some(folder) => std::fs::read(folder.join(CONFIG)).ok()?,
+            None => {
+                let world = self.embedded.iter().find(|world| world.name == name)?;
+                let (_, config) = world.files.iter().find(|(file, _)| *file == CONFIG)?;
+                config.to_vec()
+            }
+        };
+        let named: Named = serde_json::from_slice(&config).ok()?;
+        Some(named.name)
     }
 
     /// The names of all worlds: the embedded ones first, then the others in alphabetical order.

@@ -60,6 +60,27 @@ fn first_folder_wins() {
 }
 
 #[test]
+fn display_names_need_no_unpacking() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = world(&root.path().join("a"), "maze");
+    std::fs::write(folder.join(CONFIG), r#"{"name": "My maze", "fps": 15}"#).unwrap();
+    let shipped = shipped(root.path(), &["a"]);
+    assert_eq!(shipped.display_name("maze").as_deref(), Some("My maze"));
+    // A configuration without a name, and a world that there is none of.
+    assert_eq!(shipped.display_name("pong"), None);
+    assert_eq!(shipped.display_name("chess"), None);
+    let real = IncludedWorlds {
+        embedded: &EMBEDDED,
+        ..shipped
+    };
+    assert_eq!(
+        real.display_name("doom").as_deref(),
+        Some("Doom: take cover")
+    );
+    assert!(!root.path().join("home").exists());
+}
+
+#[test]
 fn unwritable_home_unpacks_elsewhere() {
     let root = tempfile::tempdir().unwrap();
     let shipped = shipped(root.path(), &[]);

@@ -129,8 +129,12 @@ fn data_that_cannot_be_trained_on_is_refused_first() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let trained_on = |data: &TempDir| {
-        let mut command = driftless(&["train", "all", "--max-steps", "1", "--data"]);
-        command.arg(data.path()).arg("--out").arg(&out);
+        let mut command = driftless(&["train", "all", "--max-steps", "1", "--preset", "tiny"]);
+        command
+            .arg("--data")
+            .arg(data.path())
+            .arg("--out")
+            .arg(&out);
         failure(command)
     };
     let short = tiny_dataset(3, |_| 0.0);

@@ -4,7 +4,7 @@
 //! in x-space and the ramp weight are from Hafner et al., *Training Agents Inside of Scalable World
 //! Models* (2025). Here they are extended to any affine path and any prediction.
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 use rand::Rng;
 
 use super::path::{LEAST_DIVISOR, Path, expand};
@@ -59,7 +59,8 @@ impl Objective {
     }
 
     /// The loss of the network's output for `z` against the clean `target`, as a mean over the frames
-    /// for which `mask` [B, F] is 1.
+    /// for which `mask` [B, F] is 1. `weights` [B, F, ..], without the last dimension of the output, are
+    /// factors of the squared errors.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or if a level is outside [0, 1].
@@ -70,12 +71,16 @@ impl Objective {
         target: &Tensor,
         tau: &Tensor,
         mask: &Tensor,
+        weights: Option<&Tensor>,
     ) -> Result<Tensor> {
         let (b, f) = tau.dims2()?;
         let at = self.path.coefficients(&expand(tau, z)?)?;
         let output = self.prediction.convert(self.space, output, z, &at)?;
         let target = Prediction::X.convert(self.space, target, z, &at)?;
-        let mut error = frame_errors(&output, &target)?;
+        let mut error = match weights {
+            Some(weights) => weighted_frame_errors(&output, &target, weights)?,
+            None => frame_errors(&output, &target)?,
+        };
         if self.space == Prediction::X {
             error = (error * tau.affine(RAMP_SLOPE, RAMP_START)?)?;
         }
@@ -221,6 +226,13 @@ pub fn frame_errors(x: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok((x - target)?.sqr()?.reshape((b, f, ()))?.mean(2)?)
 }
 
+/// The same with a weight for each position, [B, F, ..] without the last dimension of `x`.
+fn weighted_frame_errors(x: &Tensor, target: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    let (b, f) = (x.dim(0)?, x.dim(1)?);
+    let squares = (x - target)?.sqr()?.mean(D::Minus1)?;
+    Ok((squares * weights)?.reshape((b, f, ()))?.mean(2)?)
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -359,7 +371,7 @@ mod tests {
         let tau = Tensor::new(&[[0.5f32, 0.0]], &Device::Cpu).unwrap();
         let mask = Tensor::new(&[[1f32, 0.0]], &Device::Cpu).unwrap();
         let loss: f32 = Objective::default()
-            .loss(&x, &target, &target, &tau, &mask)
+            .loss(&x, &target, &target, &tau, &mask, None)
             .unwrap()
             .to_scalar()
             .unwrap();
@@ -391,7 +403,7 @@ mod tests {
                     };
                     let loss = |x: &Tensor| -> f32 {
                         let output = Prediction::X.convert(prediction, x, &z, &at).unwrap();
-                        let loss = objective.loss(&output, &z, &sample(0.5).0, &tau, &mask);
+                        let loss = objective.loss(&output, &z, &sample(0.5).0, &tau, &mask, None);
                         loss.unwrap().to_scalar().unwrap()
                     };
                     assert!(loss(&x) < 1e-9, "{objective:?}");

@@ -290,9 +290,10 @@ impl<'a> DynamicsTask<'a> {
         let (outputs, outcome) = self.forward(&batch, &copies.iter().collect::<Vec<_>>())?;
         let mut loss: Option<Tensor> = None;
         for ((x, target), copy) in outputs.iter().zip(&targets).zip(&copies) {
+            let weights = batch.weights.as_ref();
             let part = self
                 .objective
-                .loss(x, &copy.z, target, &copy.tau, &batch.mask)?;
+                .loss(x, &copy.z, target, &copy.tau, &batch.mask, weights)?;
             loss = Some(match loss {
                 Some(sum) => (sum + part)?,
                 None => part,

@@ -180,6 +180,15 @@ impl FrameStore {
         self.frames
     }
 
+    /// The frame before a frame in its episode, or the frame itself if it is the first.
+    pub fn frame_before(&self, frame: usize) -> usize {
+        let is_first = |episode: &EpisodeLabels| episode.start.cmp(&frame);
+        match self.episodes.binary_search_by(is_first) {
+            Ok(_) => frame,
+            Err(_) => frame.saturating_sub(1),
+        }
+    }
+
     /// Names of the episodes that the frames belong to, each once.
     pub fn episode_names(&self, frames: &[usize]) -> Vec<&str> {
         let holding = frames
@@ -322,7 +331,35 @@ fn read_at(file: &File, mut out: &mut [u8], mut at: u64) -> std::io::Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    #[test]
+    fn first_frames_have_none_before() {
+        let info = DatasetInfo {
+            name: String::new(),
+            fps: 1.0,
+            image: [1, 1],
+            actions: Vec::new(),
+            axes: Vec::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FrameStore::new(info, folder.path(), 1 << 20);
+        for frames in [2, 3] {
+            let episode = Episode {
+                height: 1,
+                width: 1,
+                images: vec![0; 3 * frames],
+                actions: vec![0; frames],
+                rewards: vec![0.0; frames],
+                extras: BTreeMap::new(),
+            };
+            store.push(&episode, Path::new("one.npz")).unwrap();
+        }
+        let before: Vec<_> = (0..5).map(|frame| store.frame_before(frame)).collect();
+        assert_eq!(before, [0, 0, 2, 2, 3]);
+    }
 
     #[test]
     fn memory_and_file_hold_the_same() {

@@ -250,6 +250,13 @@ fn dynamics_hard_sequences() {
     dynamics(s, &[0, 1, 2], "hard sequences");
 }
 
+#[test]
+fn dynamics_change_weight() {
+    let mut s = settings();
+    s.dynamics.change_weight = 5.0;
+    dynamics(s, &[0, 1, 2, 12_000], "change weight");
+}
+
 fn with_memory() -> TrainSettings {
     let mut s = settings();
     s.dynamics_shape.memory = Some(MemoryConfig {
@@ -342,6 +349,9 @@ fn tokenizer_steps() {
     masked.tokenizer.max_curvature_shift = 3;
     masked.tokenizer.batch_size = 13;
     tokenizer(masked, "masked");
+    let mut changes = settings();
+    changes.tokenizer.change_weight = 30.0;
+    tokenizer(changes, "change weight");
 }
 
 #[test]

@@ -70,6 +70,9 @@ pub struct TokenizerSettings {
     pub foreground_weight: f64,
     /// Extra loss weight of the pixels around them, up to 8 pixels away.
     pub surroundings_weight: f64,
+    /// Extra loss weight of pixels that differ from the frame before.
+    #[serde(default)]
+    pub change_weight: f64,
     /// Standard deviation of the noise added to standardized latents before decoding.
     pub latent_noise: f64,
     /// The same while only the decoder is trained.
@@ -115,6 +118,9 @@ pub struct DynamicsSettings {
     /// Fraction of the sequences that are drawn by the last known error of their frames.
     #[serde(default)]
     pub hard_fraction: f64,
+    /// Extra loss weight of latents that differ from the frame before.
+    #[serde(default)]
+    pub change_weight: f64,
     /// Noised copies that share one clean copy of a sequence.
     pub noised_copies: usize,
     /// Every n-th step, one of the noised copies is trained on shortcut targets.

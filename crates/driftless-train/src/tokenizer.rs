@@ -6,7 +6,7 @@
 //! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
 //! Foreground pixels, which differ from the background of their scene, weigh more, and the rarer they are at their
 //! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
-//! all the time. For the same reason, frames with rare foreground are drawn more often, and so are
+//! all the time. Pixels that differ from the frame before can weigh more, too. For the same reason, frames with rare foreground are drawn more often, and so are
 //! frames with a patch that was reconstructed badly. The pixels around the foreground weigh more
 //! than the rest of the background: without that, they become speckle.
 //!
@@ -33,7 +33,7 @@ use driftless_model::tokenizer::{LATENT_MEAN, LATENT_STD, Tokenizer, images_to_t
 use self::backgrounds::Backgrounds;
 use self::cpu_trainer::CpuTrainer;
 use self::foreground::{FREQUENCY_FRAMES, dilated, foreground, foreground_frequency, pixel_rarity};
-use self::frame_source::FrameSource;
+use self::frame_source::{DrawnFrames, FrameSource};
 use super::TrainStage;
 use super::context::RunContext;
 use super::frame_store::FrameStore;
@@ -107,10 +107,11 @@ impl<'a> TokenizerTask<'a> {
     }
 
     /// Loss weights of the pixels: 1 + `foreground_weight` · rarity in the foreground, 1 +
-    /// `surroundings_weight` around it, else 1; [N, H, W, 1]. The images are those of `bytes`.
-    fn pixel_weights(&self, images: &Tensor, bytes: &[u8]) -> Result<Tensor> {
+    /// `surroundings_weight` around it, else 1, and `change_weight` more where they differ from the frame before;
+    /// [N, H, W, 1]. The images are the frames that were drawn.
+    fn pixel_weights(&self, images: &Tensor, drawn: &DrawnFrames) -> Result<Tensor> {
         let s = self.settings;
-        let frames = bytes.chunks_exact(self.run.world.image_len());
+        let frames = drawn.pixels.chunks_exact(self.run.world.image_len());
         let nearest: Vec<u32> =
             (frames.map(|frame| self.backgrounds.nearest(frame) as u32)).collect();
         let nearest = Tensor::new(nearest, images.device())?;
@@ -119,7 +120,13 @@ impl<'a> TokenizerTask<'a> {
         let around = (dilated(&foreground)? - &foreground)?;
         let weights = foreground.broadcast_mul(&self.pixel_rarity)?;
         let weights = weights.affine(s.foreground_weight, 1.0)?;
-        Ok((weights + (around * s.surroundings_weight)?)?)
+        let weights = (weights + (around * s.surroundings_weight)?)?;
+        let Some(previous) = &drawn.previous else {
+            return Ok(weights);
+        };
+        let previous = images_to_tensor(previous, self.run.world.image, images.device())?;
+        let changed = foreground::foreground(images, &previous)?;
+        Ok((weights + (changed * s.change_weight)?)?)
     }
 
     /// 1 for visible patches and 0 for hidden ones, [N, cells]; `None` if nothing is hidden.
@@ -149,15 +156,19 @@ impl<'a> TokenizerTask<'a> {
     }
 
     /// Draws the frames of a step.
-    fn draw_frames(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, BatchReport)> {
+    fn draw_frames(
+        &mut self,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(DrawnFrames, BatchReport)> {
         let started = Instant::now();
-        let (bytes, frames) = self.frames.draw(step, rng)?;
+        let drawn = self.frames.draw(step, rng)?;
         let report = BatchReport {
-            frames,
+            frames: drawn.frames.clone(),
             fetch_time: started.elapsed(),
             ..BatchReport::default()
         };
-        Ok((bytes, report))
+        Ok((drawn, report))
     }
 
     /// Weighted error of each frame's worst patch, from the errors of all values [N, H, W, 3].
@@ -210,8 +221,8 @@ impl<'a> TokenizerTask<'a> {
     /// Draws a batch and computes its losses as tensors that candle can differentiate.
     pub(super) fn losses(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<Losses> {
         let image = self.run.world.image;
-        let (bytes, mut report) = self.draw_frames(step, rng)?;
-        let images = images_to_tensor(&bytes, image, &self.run.device)?;
+        let (drawn, mut report) = self.draw_frames(step, rng)?;
+        let images = images_to_tensor(&drawn.pixels, image, &self.run.device)?;
         let (z, curvature) = if self.decoder_only {
             let z = self.tokenizer.encode(&images)?.detach();
             (z, Tensor::zeros((), images.dtype(), images.device())?)
@@ -224,7 +235,7 @@ impl<'a> TokenizerTask<'a> {
         let noisy = (&z + (normal_like(&z, rng)? * self.noise_std())?)?;
         let error = (self.tokenizer.decode(&noisy)? - &images)?.sqr()?;
         let mse = error.mean_all()?;
-        let weighted = error.broadcast_mul(&self.pixel_weights(&images, &bytes)?)?;
+        let weighted = error.broadcast_mul(&self.pixel_weights(&images, &drawn)?)?;
         report.set_frame_errors(&self.worst_patches(&weighted.detach())?);
         let pixels = weighted.mean_all()?;
         let loss = (&pixels + (&curvature * self.settings.curvature_weight)?)?;

@@ -288,7 +288,17 @@ impl TrainLoop<'_> {
 
     /// What is left of a run that met a number that is not finite, and how to go on.
     fn after_divergence(&self, stage: TrainStage, how: &str) -> String {
-        if self.layout.state(stage).exist() {
+        // The second stage of a run can be resumed from the first one's end.
+        let first = match stage {
+            TrainStage::Dynamics => TrainStage::Tokenizer,
+            TrainStage::Clip => TrainStage::ClipActions,
+            TrainStage::Imagination => TrainStage::Cloning,
+            only => only,
+        };
+        if [stage, first]
+            .iter()
+            .any(|stage| self.layout.state(*stage).exist())
+        {
             format!("the last save is kept: continue it with --resume, {how}")
         } else {
             format!("nothing was saved: start again {how}")

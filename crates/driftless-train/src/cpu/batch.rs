@@ -66,6 +66,8 @@ pub(crate) struct MotionTargets {
 pub(crate) struct Targets<'a> {
     /// The data, [B, T, gh, gw, c].
     pub latents: &'a [f32],
+    /// Factors of the squared errors, [B, T, gh, gw]; `None`: 1.
+    pub weights: Option<&'a [f32]>,
     pub outcome: Option<&'a OutcomeTargets>,
     /// Whether to compute the gradient too.
     pub gradient: bool,

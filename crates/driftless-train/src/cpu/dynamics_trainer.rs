@@ -144,6 +144,9 @@ impl DynamicsTrainer {
         }
         if let Some(targets) = targets {
             sizes.push((targets.latents.len(), frames * latent));
+            if let Some(weights) = targets.weights {
+                sizes.push((weights.len(), frames * s.grid.cells()));
+            }
             if let Some(o) = targets.outcome {
                 sizes.push((o.rewards.len(), frames));
                 sizes.push((o.ends.len(), frames));

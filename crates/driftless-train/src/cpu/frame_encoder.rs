@@ -45,6 +45,7 @@ impl FrameEncoder {
         let nothing = PixelWeights {
             foreground: vec![0.0; config.image_len() / 3],
             surroundings: 0.0,
+            change: 0.0,
         };
         let black = Backgrounds::single(vec![0; config.image_len()]);
         Ok(Self {

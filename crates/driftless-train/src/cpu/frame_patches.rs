@@ -28,6 +28,15 @@ pub(crate) struct PixelWeights {
     pub foreground: Vec<f32>,
     /// The additional weight of background pixels around the foreground.
     pub surroundings: f32,
+    /// The additional weight of pixels that differ from the frame before.
+    pub change: f32,
+}
+
+/// The bytes of a frame, and of the one before it if changes have a weight.
+#[derive(Clone, Copy)]
+pub(super) struct FrameAndPrevious<'a> {
+    pub frame: &'a [u8],
+    pub previous: Option<&'a [u8]>,
 }
 
 /// The loss of a frame.
@@ -122,15 +131,16 @@ impl FramePatches {
     /// into `gradient`; overwrites `target` and `near`.
     pub(super) fn loss(
         &self,
-        image: &[u8],
+        image: FrameAndPrevious,
         patches: &[f32],
         target: &mut [f32],
         share: f32,
         gradient: &mut [f32],
         near: &mut Vec<u8>,
     ) -> FrameLoss {
-        self.patches(image, None, Shift::default(), target);
-        self.find_foreground(target, self.backgrounds.nearest(image), near);
+        self.patches(image.frame, None, Shift::default(), target);
+        let background = self.backgrounds.nearest(image.frame);
+        self.find_foreground(target, background, near);
         let width = self.size[1];
         let is_foreground = |position: &[usize; 2]| near[position[0] * width + position[1]] != 0;
         let (triples, _) = gradient.as_chunks_mut::<3>();
@@ -154,6 +164,9 @@ impl FramePatches {
                 *weight = [1.0 + around * self.weights.surroundings; 3];
             }
         }
+        if let Some(previous) = image.previous {
+            self.add_change_weights(image.frame, previous, triples);
+        }
         let scale = 2.0 * share;
         let [weighted, plain] = weighted_error(scale, patches, target, gradient);
         let patch = self.patch * self.patch * 3;
@@ -165,6 +178,19 @@ impl FramePatches {
             weighted: f64::from(weighted),
             plain: f64::from(plain),
             worst_patch: worst / scale,
+        }
+    }
+
+    /// Adds to the weights of the pixels that differ from the frame before, in the order of patches.
+    fn add_change_weights(&self, frame: &[u8], previous: &[u8], weights: &mut [[f32; 3]]) {
+        let threshold = FOREGROUND_THRESHOLD as f32;
+        let value = |byte: u8| self.values[usize::from(byte)];
+        for (weight, [y, x]) in weights.iter_mut().zip(&self.positions) {
+            let at = (y * self.size[1] + x) * 3;
+            let mut channels = frame[at..at + 3].iter().zip(&previous[at..at + 3]);
+            if channels.any(|(a, b)| (value(*a) - value(*b)).abs() > threshold) {
+                *weight = weight.map(|weight| weight + self.weights.change);
+            }
         }
     }
 

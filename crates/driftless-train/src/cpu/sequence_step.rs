@@ -239,7 +239,14 @@ impl SequenceStep<'_> {
         for (i, ((output, target), gradient)) in each.enumerate() {
             let at = self.frame(i);
             let weight = step.levels[index][at].weight * step.clean.mask[at] * share / n as f32;
-            let error = squared_error(2.0 * weight, output, target, gradient);
+            let error = match targets.weights {
+                Some(weights) => {
+                    let cells = self.network.sizes.grid.cells();
+                    let weights = &weights[at * cells..(at + 1) * cells];
+                    weighted_squared_error(2.0 * weight, weights, output, target, gradient)
+                }
+                None => squared_error(2.0 * weight, output, target, gradient),
+            };
             loss += f64::from(weight) * f64::from(error);
         }
         loss
@@ -306,6 +313,28 @@ fn squared_error_body<const FMA: bool>(
     let sum = dot::<FMA>(dy, dy);
     for dy in dy.iter_mut() {
         *dy *= scale;
+    }
+    sum
+}
+
+/// Σ w·e² with e = y − target and a weight for each position, which has as many numbers as each other one. Writes
+/// `scale` · w·e into `dy`.
+fn weighted_squared_error(
+    scale: f32,
+    weights: &[f32],
+    y: &[f32],
+    target: &[f32],
+    dy: &mut [f32],
+) -> f32 {
+    let channels = y.len() / weights.len();
+    let rows = y.chunks_exact(channels).zip(target.chunks_exact(channels));
+    let mut sum = 0.0;
+    for (((y, target), dy), weight) in rows.zip(dy.chunks_exact_mut(channels)).zip(weights) {
+        for ((dy, y), target) in dy.iter_mut().zip(y).zip(target) {
+            let error = y - target;
+            sum += weight * error * error;
+            *dy = scale * weight * error;
+        }
     }
     sum
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::Var;
 
 use super::encoder_decoder::{Decoder, DecoderState, Encoder, EncoderState, HalfScratch};
-use super::frame_patches::{FrameLoss, FramePatches, PixelWeights, Shift};
+use super::frame_patches::{FrameAndPrevious, FrameLoss, FramePatches, PixelWeights, Shift};
 use super::gradient_chunks::{GradientChunks, on_threads};
 use super::parameters::{Layout, Slot, Weights};
 use super::standardization::{BatchShape, Standardized};
@@ -42,6 +42,8 @@ pub(crate) struct JointTraining {
 pub(crate) struct FrameBatch<'a> {
     /// Bytes of N frames.
     pub images: &'a [u8],
+    /// Bytes of the N frames before them; `None` if changes have no weight.
+    pub previous: Option<&'a [u8]>,
     /// Noise added to the standardized latents, [N, cells, channels].
     pub noise: Vec<f32>,
     /// `None` if only the decoder is trained.
@@ -314,7 +316,11 @@ impl TokenizerTrainer {
             let patches = state.patches.chunks_exact(len);
             let frames = patches.zip(state.dpatches.chunks_exact_mut(len));
             for (frame, (patches, dpatches)) in range.clone().zip(frames) {
-                let image = &batch.images[frame * len..(frame + 1) * len];
+                let bytes = frame * len..(frame + 1) * len;
+                let image = FrameAndPrevious {
+                    frame: &batch.images[bytes.clone()],
+                    previous: batch.previous.map(|previous| &previous[bytes]),
+                };
                 losses.push(pictures.loss(image, patches, target, share, dpatches, near));
             }
             decoder.backward(weights, range.len(), state, gradient, scratch);

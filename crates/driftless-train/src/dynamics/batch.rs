@@ -28,6 +28,8 @@ pub(super) struct Batch {
     /// 1 for the frames that are trained on: those with a complete stem past in the sequence; f32
     /// [B, T].
     pub mask: Tensor,
+    /// Factors of the squared errors, f32 [B, T, gh, gw]; `None`: 1.
+    pub weights: Option<Tensor>,
     /// What the sequences recall, if the world has a memory.
     pub recalled: Option<Recalled>,
 }

@@ -1,6 +1,6 @@
 //! Batches of training sequences, of the sequences that were drawn.
 
-use candle_core::{DType, Tensor};
+use candle_core::{D, DType, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -110,6 +110,8 @@ impl<'a> WindowSampler<'a> {
                 if i % frames < first { 0.0 } else { 1.0 }
             })
             .collect();
+        let change_weight = self.settings.change_weight;
+        let weights = (change_weight > 0.0).then(|| change_weights(&latents, change_weight));
         Ok(Batch {
             frames: starts,
             actions: ActionTensors::new(&actions, [b, frames], world.axes.len(), device)?,
@@ -117,6 +119,7 @@ impl<'a> WindowSampler<'a> {
             ends: Tensor::from_vec(ends, (b, frames), device)?,
             past: past_frames(&context, stem)?,
             mask: Tensor::from_vec(mask, (b, frames), device)?,
+            weights: weights.transpose()?,
             recalled: match recalled {
                 Some(recalled) => Some(recalled.finish((b, frames), &latents, rng)?),
                 None => None,
@@ -131,6 +134,19 @@ impl<'a> WindowSampler<'a> {
 fn latent_shape(world: &WorldConfig, b: usize, frames: usize) -> Vec<usize> {
     let [gh, gw] = world.grid();
     vec![b, frames, gh, gw, world.tokenizer.channels]
+}
+
+/// Loss weights of latents [B, T, gh, gw, c] that differ from the frame before: 1 + `weight` · s/(s + m), [B, T, gh, gw],
+/// where s is the mean squared difference over the channels and m the mean of s over the sequence. Where little moves,
+/// that is 1 + `weight` for what does and 1 for the rest; where everything does, it is nearly even. The first frame has
+/// nothing to differ from.
+fn change_weights(latents: &Tensor, weight: f64) -> Result<Tensor> {
+    let later = latents.dim(1)? - 1;
+    let change = (latents.narrow(1, 1, later)? - latents.narrow(1, 0, later)?)?;
+    let change = change.sqr()?.mean(D::Minus1)?.pad_with_zeros(1, 1, 0)?;
+    let mean = change.mean_keepdim((1, 2, 3))?;
+    let share = change.div(&change.broadcast_add(&(mean + f64::from(f32::MIN_POSITIVE))?)?)?;
+    Ok(share.affine(weight, 1.0)?)
 }
 
 /// The `count` frames before each frame, latest first, with zeros before the first frame:
@@ -154,6 +170,27 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+
+    #[test]
+    fn what_changes_weighs_more() {
+        // Three frames of 1×4 latents with two channels: one changes by 2, then by 1.
+        let mut x = vec![0f32; 3 * 4 * 2];
+        x[8 + 2..8 + 4].fill(2.0);
+        x[16 + 2..16 + 4].copy_from_slice(&[3.0, 1.0]);
+        let x = Tensor::from_vec(x, (1, 3, 1, 4, 2), &Device::Cpu).unwrap();
+        let weights = change_weights(&x, 10.0).unwrap().flatten_all().unwrap();
+        let weights: Vec<f32> = weights.to_vec1().unwrap();
+        let mean = (4.0 + 1.0) / 12.0;
+        let mut expected = [1.0; 12];
+        expected[5] = 1.0 + 10.0 * 4.0 / (4.0 + mean);
+        expected[9] = 1.0 + 10.0 / (1.0 + mean);
+        for (weight, expected) in weights.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-5, "{weights:?}");
+        }
+        let still = change_weights(&x.zeros_like().unwrap(), 10.0).unwrap();
+        let sum: f32 = still.sum_all().unwrap().to_scalar().unwrap();
+        assert_eq!(sum, 12.0);
+    }
 
     #[test]
     fn past_is_latest_first_and_zero_padded() {

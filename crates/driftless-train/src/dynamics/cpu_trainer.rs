@@ -80,9 +80,11 @@ impl CpuTrainer {
     ) -> Result<StepLosses> {
         let clean = clean(batch)?;
         let latents = floats(&batch.latents)?;
+        let weights = batch.weights.as_ref().map(floats).transpose()?;
         if outcomes.is_empty() {
             let targets = Targets {
                 latents: &latents,
+                weights: weights.as_deref(),
                 outcome: None,
                 gradient: true,
             };
@@ -104,6 +106,7 @@ impl CpuTrainer {
         if !loss_scaling::is_initialized(mean_squares, &names) {
             let targets = Targets {
                 latents: &latents,
+                weights: weights.as_deref(),
                 outcome: Some(&outcome),
                 gradient: false,
             };
@@ -117,6 +120,7 @@ impl CpuTrainer {
         }
         let targets = Targets {
             latents: &latents,
+            weights: weights.as_deref(),
             outcome: Some(&outcome),
             gradient: true,
         };

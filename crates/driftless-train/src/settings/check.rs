@@ -63,7 +63,7 @@ fn general(s: &TrainSettings) -> [Rule; 4] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
+fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 12] {
     let is_noise = |std: f64| (0.0..10.0).contains(&std);
     let noise = "0 to below 10";
     let shift_fits = (1..patch).contains(&t.max_curvature_shift);
@@ -73,6 +73,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
         ("hard_fraction", is_fraction(t.hard_fraction), FRACTION),
         ("foreground_weight", t.foreground_weight >= 0.0, NOT_NEGATIVE),
         ("surroundings_weight", t.surroundings_weight >= 0.0, NOT_NEGATIVE),
+        ("change_weight", t.change_weight >= 0.0, NOT_NEGATIVE),
         ("latent_noise", is_noise(t.latent_noise), noise),
         ("decoder_only_noise", is_noise(t.decoder_only_noise), noise),
         ("decoder_only_fraction", is_fraction(t.decoder_only_fraction), FRACTION),
@@ -83,7 +84,7 @@ fn for_tokenizer(t: &TokenizerSettings, patch: usize) -> [Rule; 11] {
 }
 
 #[rustfmt::skip] // One rule per line.
-fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
+fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 14] {
     let shape = &settings.dynamics_shape;
     let dropout_fits =
         is_fraction(d.action_dropout) && (d.action_dropout == 0.0 || shape.unknown_action);
@@ -95,6 +96,7 @@ fn for_dynamics(d: &DynamicsSettings, settings: &TrainSettings) -> [Rule; 13] {
         ("batch_size", (1..=MOST).contains(&d.batch_size), "1 to 65536"),
         ("sequence_length", sequence_fits, "more than dynamics_shape.stem_frames, at most 65536"),
         ("hard_fraction", is_fraction(d.hard_fraction), FRACTION),
+        ("change_weight", d.change_weight >= 0.0, NOT_NEGATIVE),
         ("noised_copies", (1..=1024).contains(&d.noised_copies), "1 to 1024"),
         ("shortcut_every", d.shortcut_every >= 1, "1 or more"),
         ("pure_noise_fraction", is_fraction(d.pure_noise_fraction), FRACTION),

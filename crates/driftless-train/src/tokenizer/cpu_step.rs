@@ -23,7 +23,7 @@ impl TokenizerTask<'_> {
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<StepOutput> {
-        let (images, mut report) = self.draw_frames(step, rng)?;
+        let (drawn, mut report) = self.draw_frames(step, rng)?;
         let (settings, world) = (self.settings, &self.run.world);
         let joint = if self.decoder_only {
             None
@@ -44,7 +44,8 @@ impl TokenizerTask<'_> {
             x * std
         });
         let batch = FrameBatch {
-            images: &images,
+            images: &drawn.pixels,
+            previous: drawn.previous.as_deref(),
             noise: noise.collect(),
             joint,
             min_std: MIN_STD as f32,

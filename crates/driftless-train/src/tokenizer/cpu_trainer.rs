@@ -40,6 +40,7 @@ impl CpuTrainer {
                 .map(|rarity| rarity * foreground_weight)
                 .collect(),
             surroundings: run.settings.tokenizer.surroundings_weight as f32,
+            change: run.settings.tokenizer.change_weight as f32,
         };
         Ok(Some(Self {
             trainer: TokenizerTrainer::new(&run.world, vars, backgrounds, weights, &run.ranks)?,

@@ -16,6 +16,17 @@ use crate::settings::TokenizerSettings;
 use crate::shards::{DrawnItem, Lane, ShardDraws, Stream};
 use crate::training_data::TrainingData;
 
+/// The frames of a step.
+pub(super) struct DrawnFrames {
+    /// u8 RGB, [N, H, W, 3].
+    pub pixels: Vec<u8>,
+    /// The frame before each in its episode, or the frame itself if it is the first; `None` without a
+    /// `change_weight`.
+    pub previous: Option<Vec<u8>>,
+    /// Which they are.
+    pub frames: Vec<usize>,
+}
+
 /// Draws the frames that a tokenizer is trained on.
 pub(super) enum FrameSource<'a> {
     /// From all frames.
@@ -62,22 +73,21 @@ impl<'a> FrameSource<'a> {
         }
     }
 
-    /// Draws the frames of a step: their pixels, and which they are.
+    /// Draws the frames of a step.
     ///
     /// # Errors
     /// Returns an error if they cannot be read, or if the user asks to stop while they are waited for.
-    pub fn draw(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Vec<usize>)> {
+    pub fn draw(&mut self, step: u64, rng: &mut ChaCha8Rng) -> Result<DrawnFrames> {
         match self {
             Self::Stored(stored) => stored.draw(rng),
             Self::Streamed(stream) => {
                 let count = stream.draws().settings.batch_size;
                 let items = stream.draw(step, count, ())?;
-                let frames = items.iter().map(|item| item.frame as usize).collect();
-                let mut pixels = Vec::new();
-                items
-                    .iter()
-                    .for_each(|item| pixels.extend_from_slice(&item.data));
-                Ok((pixels, frames))
+                let mut drawn = DrawnFrames::new(stream.draws().settings);
+                for item in items {
+                    drawn.push(item.frame as usize, &item.data);
+                }
+                Ok(drawn)
             }
         }
     }
@@ -115,18 +125,57 @@ impl<'a> FrameSource<'a> {
     }
 }
 
-impl StoredFrames<'_> {
-    fn draw(&self, rng: &mut ChaCha8Rng) -> Result<(Vec<u8>, Vec<usize>)> {
-        let count = self.settings.batch_size;
-        let mut pixels =
-            Vec::with_capacity(count * self.store.info.image.iter().product::<usize>() * 3);
-        let mut frames = Vec::with_capacity(count);
-        for _ in 0..count {
-            let at = self.draw_frame(rng);
-            self.store.read(at..at + 1, &mut pixels)?;
-            frames.push(at);
+impl DrawnFrames {
+    /// No frame yet.
+    fn new(settings: &TokenizerSettings) -> Self {
+        Self {
+            pixels: Vec::new(),
+            previous: (settings.change_weight > 0.0).then(Vec::new),
+            frames: Vec::new(),
         }
-        Ok((pixels, frames))
+    }
+
+    /// Adds what [`read`] read.
+    fn push(&mut self, frame: usize, data: &[u8]) {
+        let pixels = match &mut self.previous {
+            Some(previous) => {
+                let (pixels, before) = data.split_at(data.len() / 2);
+                previous.extend_from_slice(before);
+                pixels
+            }
+            None => data,
+        };
+        self.pixels.extend_from_slice(pixels);
+        self.frames.push(frame);
+    }
+}
+
+/// Reads a frame into `out` and, with a `change_weight`, the one before it.
+fn read(
+    store: &FrameStore,
+    at: usize,
+    settings: &TokenizerSettings,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    store.read(at..at + 1, out)?;
+    if settings.change_weight > 0.0 {
+        let before = store.frame_before(at);
+        store.read(before..before + 1, out)?;
+    }
+    Ok(())
+}
+
+impl StoredFrames<'_> {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Result<DrawnFrames> {
+        let mut drawn = DrawnFrames::new(self.settings);
+        let mut data = Vec::new();
+        for _ in 0..self.settings.batch_size {
+            let at = self.draw_frame(rng);
+            data.clear();
+            read(self.store, at, self.settings, &mut data)?;
+            drawn.push(at, &data);
+        }
+        Ok(drawn)
     }
 
     /// Draws the index of a frame.
@@ -199,7 +248,7 @@ impl ShardDraws for FrameDraws<'_> {
             open.order[lane.drawn as usize - 1]
         };
         let mut data = Vec::new();
-        open.store.read(at..at + 1, &mut data)?;
+        read(&open.store, at, self.settings, &mut data)?;
         Ok(DrawnItem {
             frame: at as u64,
             data,
