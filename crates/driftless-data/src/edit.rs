@@ -28,6 +28,8 @@ pub struct Change {
     moved: Vec<(PathBuf, PathBuf)>,
     /// Files with captions that it changed, with what they held before, if they existed.
     captions: Vec<(PathBuf, Option<Vec<u8>>)>,
+    /// The folder of a dataset that did not exist before.
+    founded: Option<PathBuf>,
 }
 
 impl Change {
@@ -53,6 +55,9 @@ impl Change {
         }
         for path in self.moved.iter().map(|(_, to)| to).chain(&self.created) {
             std::fs::remove_file(path).map_err(|e| Error::io(path, e))?;
+        }
+        if let Some(folder) = &self.founded {
+            remove_empty_dataset(folder)?;
         }
         Ok(())
     }
@@ -111,6 +116,7 @@ pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
         return Err(Error::invalid(folder, what));
     }
     let info = DatasetInfo::read(folder)?;
+    let mut change = Change::default();
     if other.join(INFO).exists() {
         let others = DatasetInfo::read(other)?;
         let same = others.image == info.image
@@ -126,8 +132,22 @@ pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
     } else {
         std::fs::create_dir_all(other).map_err(|e| Error::io(other, e))?;
         write_json(&other.join(INFO), &info)?;
+        change.founded = Some(other.to_owned());
     }
-    replace(folder, file, &[], other)
+    replace_with(change, folder, file, &[], other)
+}
+
+/// Deletes the folder of a dataset that has nothing but its description.
+fn remove_empty_dataset(folder: &Path) -> Result<()> {
+    let entries = folder.read_dir().map_err(|e| Error::io(folder, e))?;
+    let mut others = entries.flatten().filter(|entry| entry.file_name() != INFO);
+    if others.next().is_none() {
+        let info = folder.join(INFO);
+        std::fs::remove_file(&info).map_err(|e| Error::io(&info, e))?;
+        // What came into it meanwhile stays.
+        let _ = std::fs::remove_dir(folder);
+    }
+    Ok(())
 }
 
 /// The dataset beside this one that [`hold_out`] is meant for: `NAME-val`.
@@ -150,8 +170,18 @@ pub fn beside(folder: &Path, ending: &str) -> Result<PathBuf> {
 
 /// Puts parts of an episode in its place and moves the whole to another folder. If it fails, nothing is changed.
 fn replace(folder: &Path, file: &str, parts: &[Range<usize>], to: &Path) -> Result<Change> {
-    let mut change = Change::default();
-    if let Err(error) = replace_with(&mut change, folder, file, parts, to) {
+    replace_with(Change::default(), folder, file, parts, to)
+}
+
+/// As [`replace`], as a part of a change that has begun.
+fn replace_with(
+    mut change: Change,
+    folder: &Path,
+    file: &str,
+    parts: &[Range<usize>],
+    to: &Path,
+) -> Result<Change> {
+    if let Err(error) = try_replace(&mut change, folder, file, parts, to) {
         // The first error is the one that tells why; what cannot be undone leaves the episode twice.
         let _ = change.undo();
         return Err(error);
@@ -160,7 +190,7 @@ fn replace(folder: &Path, file: &str, parts: &[Range<usize>], to: &Path) -> Resu
 }
 
 /// As [`replace`]; `change` tells what has been done, even after an error.
-fn replace_with(
+fn try_replace(
     change: &mut Change,
     folder: &Path,
     file: &str,

@@ -140,6 +140,14 @@ fn removed_and_held_out_episodes_keep_their_captions() {
     assert!(hold_out(&folder, "a.npz", &other).is_err());
     change.undo().unwrap();
     assert_eq!(contents(&folder), before);
+    assert!(!other.exists(), "a dataset that the change began");
+    // One that has another episode, or was there before, stays.
+    let first = hold_out(&folder, "b.npz", &other).unwrap();
+    std::fs::write(other.join("mine.txt"), "").unwrap();
+    first.undo().unwrap();
+    assert_eq!(names(&other), [INFO, "mine.txt"]);
+    hold_out(&folder, "b.npz", &other).unwrap().undo().unwrap();
+    assert_eq!(names(&other), [INFO, "mine.txt"]);
 
     let change = remove(&folder, "a.npz").unwrap();
     assert_eq!(

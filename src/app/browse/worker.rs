@@ -165,6 +165,8 @@ impl Thread {
         while let Ok(job) = self.jobs.recv() {
             if let Err(error) = self.work(job) {
                 self.send(Answer::Failed(error.to_string()));
+                // The files may have been changed by others.
+                let _ = self.list(None);
             }
         }
     }
@@ -188,7 +190,11 @@ impl Thread {
     fn work(&mut self, job: Job) -> Result<()> {
         match job {
             Job::Read(file) => {
-                let episode = Episode::read(&self.folder.join(&file));
+                let path = self.folder.join(&file);
+                let episode = Episode::read(&path);
+                if !path.exists() {
+                    return Ok(episode.map(|_| ())?);
+                }
                 let episode = episode.map(Arc::new).map_err(|e| e.to_string());
                 self.send(Answer::Read(file, episode));
                 Ok(())
@@ -244,5 +250,69 @@ impl Thread {
         })?;
         self.send(Answer::Remapped(out));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use driftless_data::fs::write_json;
+    use driftless_data::layout::dataset::INFO;
+
+    use super::*;
+
+    fn dataset(folder: &Path) {
+        let info = DatasetInfo {
+            name: "Game".into(),
+            fps: 15.0,
+            image: [1, 1],
+            actions: vec![ActionSpec {
+                name: "idle".into(),
+                keys: Vec::new(),
+            }],
+            axes: Vec::new(),
+        };
+        write_json(&folder.join(INFO), &info).unwrap();
+        for file in ["a.npz", "b.npz", "c.npz"] {
+            let episode = Episode {
+                height: 1,
+                width: 1,
+                images: vec![0; 12],
+                actions: vec![0; 4],
+                rewards: vec![0.0; 4],
+                extras: Default::default(),
+            };
+            episode.write(&folder.join(file)).unwrap();
+        }
+    }
+
+    #[test]
+    fn files_that_others_deleted_leave_the_list() {
+        let folder = tempfile::tempdir().unwrap();
+        dataset(folder.path());
+        let worker = Worker::start(folder.path(), Arc::new(|| ())).unwrap();
+        let next = || worker.answers.recv_timeout(Duration::from_secs(60));
+        assert!(matches!(next(), Ok(Answer::Listed(..))));
+        let delete = |file: &str| std::fs::remove_file(folder.path().join(file)).unwrap();
+        let left = |expected: &[&str]| {
+            match next() {
+                Ok(Answer::Failed(why)) => assert!(why.contains(".npz"), "{why}"),
+                _ => panic!("expected a failure"),
+            }
+            match next() {
+                Ok(Answer::Listed(listing, None)) => {
+                    let files = listing.files.iter().map(|file| file.file.as_str());
+                    assert_eq!(files.collect::<Vec<_>>(), expected);
+                }
+                _ => panic!("expected a list"),
+            }
+        };
+        delete("b.npz");
+        worker.read("b.npz");
+        left(&["a.npz", "c.npz"]);
+        delete("c.npz");
+        worker.edit("c.npz", Edit::Split(2));
+        left(&["a.npz"]);
     }
 }
