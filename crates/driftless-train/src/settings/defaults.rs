@@ -163,7 +163,9 @@ impl TrainSettings {
                 (tokenizer.latent_noise, tokenizer.decoder_only_noise) = (0.2, 0.05);
                 tokenizer.decoder_only_fraction = 0.4;
                 tokenizer.curvature_weight = 0.5;
-                (tokenizer.foreground_weight, tokenizer.hard_fraction) = (60.0, 0.5);
+                tokenizer.hard_fraction = 0.5;
+                // What moves is small, and what stands still differs from level to level.
+                (tokenizer.foreground_weight, tokenizer.change_weight) = (10.0, 300.0);
             }
             TrainPreset::Small => {
                 (t.width, t.hidden, t.channels) = (96, 256, 12);
