@@ -139,15 +139,14 @@ pub fn hold_out(folder: &Path, file: &str, other: &Path) -> Result<Change> {
 
 /// Deletes the folder of a dataset that has nothing but its description.
 fn remove_empty_dataset(folder: &Path) -> Result<()> {
-    let entries = folder.read_dir().map_err(|e| Error::io(folder, e))?;
-    let mut others = entries.flatten().filter(|entry| entry.file_name() != INFO);
-    if others.next().is_none() {
-        let info = folder.join(INFO);
-        std::fs::remove_file(&info).map_err(|e| Error::io(&info, e))?;
-        // What came into it meanwhile stays.
-        let _ = std::fs::remove_dir(folder);
+    for entry in folder.read_dir().map_err(|e| Error::io(folder, e))? {
+        if entry.map_err(|e| Error::io(folder, e))?.file_name() != INFO {
+            return Ok(());
+        }
     }
-    Ok(())
+    let info = folder.join(INFO);
+    std::fs::remove_file(&info).map_err(|e| Error::io(&info, e))?;
+    std::fs::remove_dir(folder).map_err(|e| Error::io(folder, e))
 }
 
 /// The dataset beside this one that [`hold_out`] is meant for: `NAME-val`.

@@ -141,7 +141,7 @@ fn removed_and_held_out_episodes_keep_their_captions() {
     change.undo().unwrap();
     assert_eq!(contents(&folder), before);
     assert!(!other.exists(), "a dataset that the change began");
-    // One that has another episode, or was there before, stays.
+    // One that holds something else, or was there before, stays.
     let first = hold_out(&folder, "b.npz", &other).unwrap();
     std::fs::write(other.join("mine.txt"), "").unwrap();
     first.undo().unwrap();

@@ -63,6 +63,7 @@ mod action;
 pub mod captions;
 pub mod cells;
 mod clip;
+pub mod components;
 pub mod contact_sheet;
 pub mod dataset;
 pub mod edit;

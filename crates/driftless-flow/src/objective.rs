@@ -378,6 +378,27 @@ mod tests {
         assert!((loss - 0.55).abs() < 1e-6, "{loss}");
     }
 
+    #[test]
+    fn loss_weighs_positions() {
+        // One frame with two positions of two channels.
+        let x = Tensor::new(&[[[[1f32, 3.0], [2.0, 2.0]]]], &Device::Cpu).unwrap();
+        let target = x.zeros_like().unwrap();
+        let [tau, mask] = [0.5f32, 1.0].map(|x| Tensor::new(&[[x]], &Device::Cpu).unwrap());
+        let loss = |weights: [f32; 2]| -> f32 {
+            let weights = Tensor::new(&[[weights]], &Device::Cpu).unwrap();
+            let objective = Objective::default();
+            let loss = objective.loss(&x, &target, &target, &tau, &mask, Some(&weights));
+            loss.unwrap().to_scalar().unwrap()
+        };
+        let ramp = 0.55;
+        for (weights, expected) in [([1.0, 1.0], 4.5), ([3.0, 0.0], 7.5), ([0.0, 2.0], 4.0)] {
+            assert!(
+                (loss(weights) - ramp * expected).abs() < 1e-5,
+                "{weights:?}"
+            );
+        }
+    }
+
     /// A sample of two numbers at one level: (x, ε, τ).
     fn sample(tau: f32) -> (Tensor, Tensor, Tensor) {
         let x = Tensor::new(&[[[1f32, -2.0]]], &Device::Cpu).unwrap();

@@ -182,10 +182,14 @@ impl FrameStore {
 
     /// The frame before a frame in its episode, or the frame itself if it is the first.
     pub fn frame_before(&self, frame: usize) -> usize {
-        let is_first = |episode: &EpisodeLabels| episode.start.cmp(&frame);
-        match self.episodes.binary_search_by(is_first) {
-            Ok(_) => frame,
-            Err(_) => frame.saturating_sub(1),
+        let is_first = self
+            .episodes
+            .binary_search_by_key(&frame, |e| e.start)
+            .is_ok();
+        if is_first {
+            frame
+        } else {
+            frame.saturating_sub(1)
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use driftless_data::components::{Neighbours, components};
 use driftless_data::dataset::episode_files;
 use driftless_data::{DatasetInfo, Episode};
 
@@ -127,40 +128,25 @@ impl Sample {
 /// Whether something of at most [`SMALL`] pixels a side changes between two frames that are alike elsewhere.
 fn has_small_change(before: &[u8], after: &[u8], [height, width]: [usize; 2]) -> bool {
     let pixels = before.chunks_exact(3).zip(after.chunks_exact(3));
-    let mut changed: Vec<bool> = pixels.map(|(a, b)| is_foreground(a, b)).collect();
+    let changed: Vec<bool> = pixels.map(|(a, b)| is_foreground(a, b)).collect();
     let count = changed.iter().filter(|changed| **changed).count();
     if count as f64 > MOST_CHANGED * (height * width) as f64 {
         return false;
     }
-    let mut small = false;
-    for start in 0..changed.len() {
-        if changed[start] {
-            small |= take_piece(&mut changed, start, width) <= SMALL;
-        }
-    }
-    small
+    let things = components(&changed, width, Neighbours::SidesAndCorners);
+    things
+        .iter()
+        .any(|thing| longer_side(thing, width) <= SMALL)
 }
 
-/// Takes the connected pixels of a piece (by sides and corners) out of a mask; returns the piece's longer side.
-fn take_piece(mask: &mut [bool], start: usize, width: usize) -> usize {
-    let height = mask.len() / width;
-    let (mut rows, mut columns) = ((start / width, 0), (start % width, 0));
-    let mut open = vec![start];
-    mask[start] = false;
-    while let Some(at) = open.pop() {
-        let (y, x) = (at / width, at % width);
-        rows = (rows.0.min(y), rows.1.max(y));
-        columns = (columns.0.min(x), columns.1.max(x));
-        for y in y.saturating_sub(1)..(y + 2).min(height) {
-            for x in x.saturating_sub(1)..(x + 2).min(width) {
-                let next = y * width + x;
-                if std::mem::take(&mut mask[next]) {
-                    open.push(next);
-                }
-            }
-        }
-    }
-    1 + (rows.1 - rows.0).max(columns.1 - columns.0)
+/// The longer side, in pixels, of the box around a component of a mask.
+fn longer_side(component: &[usize], width: usize) -> usize {
+    let side = |of: fn(usize, usize) -> usize| {
+        let places = component.iter().map(|at| of(*at, width));
+        let least = places.clone().min().unwrap_or(0);
+        places.max().map_or(0, |most| most - least + 1)
+    };
+    side(|at, width| at / width).max(side(|at, width| at % width))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 //! mean of the latents of two copies of it, shifted by a few pixels one way and the other.
 //! Foreground pixels, which differ from the background of their scene, weigh more, and the rarer they are at their
 //! position, the more: a ball covers a pixel once in hundreds of frames, a paddle is in its column
-//! all the time. Pixels that differ from the frame before can weigh more, too. For the same reason, frames with rare foreground are drawn more often, and so are
+//! all the time. For the same reason, frames with rare foreground are drawn more often, and so are
 //! frames with a patch that was reconstructed badly. The pixels around the foreground weigh more
-//! than the rest of the background: without that, they become speckle.
+//! than the rest of the background: without that, they become speckle. Pixels that differ from the
+//! frame before can weigh more, too.
 //!
 //! Then the encoder and the statistics are frozen, and only the decoder is trained.
 

@@ -5,6 +5,8 @@
 //! cells there are. The nuclei are the pixels of the first channel above Otsu's threshold (Otsu, 1979), the
 //! cells in another channel those above half of it.
 
+use crate::components::{Neighbours, components};
+
 /// Names of the features of a picture with three channels, as [`features`] returns them. With other
 /// numbers of channels the last four names of each further channel repeat.
 pub const FEATURES: [&str; 16] = [
@@ -82,7 +84,7 @@ pub fn find_nuclei(values: &[f32], [height, width]: [usize; 2], least: usize) ->
         let (y, x) = (at / width, at % width);
         (1..height - 1).contains(&y) && (1..width - 1).contains(&x)
     };
-    let pieces = components(&mask, height, width).into_iter();
+    let pieces = components(&mask, width, Neighbours::Sides).into_iter();
     let whole = pieces.filter(|piece| piece.len() >= least && piece.iter().all(inside));
     let measured = whole.map(|piece| {
         let pixels: Vec<f32> = piece.iter().map(|at| values[*at]).collect();
@@ -101,7 +103,7 @@ pub fn find_nuclei(values: &[f32], [height, width]: [usize; 2], least: usize) ->
 fn nuclei(values: &[f32], [height, width]: [usize; 2]) -> Vec<f32> {
     let threshold = otsu(values);
     let mask: Vec<bool> = values.iter().map(|v| *v > threshold).collect();
-    let pieces = components(&mask, height, width);
+    let pieces = components(&mask, width, Neighbours::Sides);
     let count = pieces.iter().filter(|piece| piece.len() >= LEAST).count();
     let largest = pieces.into_iter().max_by_key(Vec::len).unwrap_or_default();
     let mut all = vec![
@@ -218,35 +220,6 @@ fn roughness(values: &[f32], height: usize, width: usize, of: impl Fn(usize) -> 
         }
     }
     sum / count.max(1) as f32
-}
-
-/// The connected pieces of a mask, each as the indices of its pixels.
-fn components(mask: &[bool], height: usize, width: usize) -> Vec<Vec<usize>> {
-    let mut seen = vec![false; mask.len()];
-    let mut pieces = Vec::new();
-    for start in 0..mask.len() {
-        if !mask[start] || seen[start] {
-            continue;
-        }
-        let (mut piece, mut open) = (Vec::new(), vec![start]);
-        seen[start] = true;
-        while let Some(at) = open.pop() {
-            piece.push(at);
-            let (y, x) = (at / width, at % width);
-            let mut visit = |inside: bool, next: usize| {
-                if inside && mask[next] && !seen[next] {
-                    seen[next] = true;
-                    open.push(next);
-                }
-            };
-            visit(y > 0, at.wrapping_sub(width));
-            visit(y + 1 < height, at + width);
-            visit(x > 0, at.wrapping_sub(1));
-            visit(x + 1 < width, at + 1);
-        }
-        pieces.push(piece);
-    }
-    pieces
 }
 
 /// √(1 − λ₂/λ₁) of the eigenvalues of a piece's second moments: the eccentricity of the ellipse with

@@ -274,7 +274,55 @@ fn weighted_error_body<const FMA: bool>(
 
 #[cfg(test)]
 mod tests {
+    use driftless_data::{ActionSpec, DatasetInfo};
+
     use super::*;
+    use crate::TrainSettings;
+
+    #[test]
+    fn changed_pixels_weigh_more() {
+        let info = DatasetInfo {
+            name: String::new(),
+            fps: 1.0,
+            image: [16, 16],
+            actions: vec![ActionSpec {
+                name: "idle".to_owned(),
+                keys: Vec::new(),
+            }],
+            axes: Vec::new(),
+        };
+        let config = TrainSettings::default().world(&info).unwrap();
+        let pixels = 16 * 16;
+        let weights = PixelWeights {
+            foreground: vec![0.0; pixels],
+            surroundings: 0.0,
+            change: 7.0,
+        };
+        let frame = vec![0; 3 * pixels];
+        let pictures = FramePatches::new(&config, &Backgrounds::single(frame.clone()), weights);
+        let mut patches = vec![0.0; 3 * pixels];
+        pictures.patches(&frame, None, Shift::default(), &mut patches);
+        patches.iter_mut().for_each(|value| *value += 0.1);
+        let mut previous = frame.clone();
+        previous[3 * 20 + 1] = 200;
+        let loss = |previous: Option<&[u8]>| {
+            let frame = FrameAndPrevious {
+                frame: &frame,
+                previous,
+            };
+            let [mut target, mut gradient] = [(); 2].map(|()| vec![0.0; 3 * pixels]);
+            let share = 0.5;
+            let near = &mut Vec::new();
+            let loss = pictures.loss(frame, &patches, &mut target, share, &mut gradient, near);
+            (loss.weighted, gradient.iter().sum::<f32>())
+        };
+        // Three values with an error of 0.1 weigh 8 instead of 1.
+        let (plain, changed) = (loss(None), loss(Some(&previous)));
+        assert!((plain.0 - 0.01 * 3.0 * pixels as f64).abs() < 1e-4);
+        assert!((changed.0 - plain.0 - 7.0 * 0.03).abs() < 1e-4);
+        assert!((changed.1 - plain.1 - 7.0 * 0.3).abs() < 1e-3);
+        assert_eq!(loss(Some(&frame)), plain);
+    }
 
     #[test]
     fn surroundings_are_a_square() {

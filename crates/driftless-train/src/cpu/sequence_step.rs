@@ -317,7 +317,7 @@ fn squared_error_body<const FMA: bool>(
     sum
 }
 
-/// Σ w·e² with e = y − target and a weight for each position, which has as many numbers as each other one. Writes
+/// Σ w·e² with e = y − target and a weight for each position, whose channels are next to each other. Writes
 /// `scale` · w·e into `dy`.
 fn weighted_squared_error(
     scale: f32,

@@ -36,7 +36,8 @@ pub(crate) struct DrawnItem {
     /// The first frame among all frames of the dataset.
     #[prost(uint64, tag = "1")]
     pub frame: u64,
-    /// Pixels u8 `[H, W, 3]`, perhaps with those of the frame before, or latents f32 `[T, gh, gw, c]` in native byte order.
+    /// Pixels u8 `[H, W, 3]`, perhaps with those of the frame before, or latents f32 `[T, gh, gw, c]` in native
+    /// byte order.
     #[prost(bytes = "vec", tag = "2")]
     pub data: Vec<u8>,
     /// Index of the action that led to each frame of a sequence, `[T]`.
